@@ -1,0 +1,24 @@
+// A change is data: what the executor does, what the log says, what --dry-run prints and what tests compare.
+import type { Prefix } from '#proto/model/address.ts';
+import type { FirewallState, PeerState, RouteState, TunnelState } from './host.ts';
+import type { PublicKey } from '#proto/model/key.ts';
+
+export type Change =
+  | { readonly kind: 'set-sysctl'; readonly name: string; readonly from: string | undefined; readonly to: string }
+  /** Makes the interface with key, port, MTU and addresses, without peers, and brings it up. */
+  | { readonly kind: 'create-interface'; readonly tunnel: TunnelState }
+  | { readonly kind: 'delete-interface'; readonly name: string }
+  | { readonly kind: 'configure-interface'; readonly name: string; readonly from: TunnelState; readonly to: TunnelState }
+  | { readonly kind: 'add-address'; readonly interface: string; readonly address: Prefix }
+  | { readonly kind: 'remove-address'; readonly interface: string; readonly address: Prefix }
+  | { readonly kind: 'add-peer'; readonly interface: string; readonly peer: PeerState }
+  /** Allowed prefixes or keepalive differ; the WireGuard session goes on. */
+  | { readonly kind: 'update-peer'; readonly interface: string; readonly from: PeerState; readonly to: PeerState }
+  /** Removed and added in one step: forgets its session, so that the next packet starts a handshake at once. */
+  | { readonly kind: 'replace-peer'; readonly interface: string; readonly peer: PeerState }
+  | { readonly kind: 'remove-peer'; readonly interface: string; readonly publicKey: PublicKey }
+  | { readonly kind: 'add-route'; readonly route: RouteState }
+  | { readonly kind: 'replace-route'; readonly from: RouteState; readonly to: RouteState }
+  | { readonly kind: 'remove-route'; readonly route: RouteState }
+  | { readonly kind: 'set-firewall'; readonly from: FirewallState | undefined; readonly to: FirewallState }
+  | { readonly kind: 'remove-firewall' };

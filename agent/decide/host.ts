@@ -1,0 +1,73 @@
+// What the agent owns on its host, as one value. Observed state and desired state have this same type; their difference is
+// a list of changes (change.ts). Pure: imports proto/model only.
+import type { Address, Prefix } from '#proto/model/address.ts';
+import type { Endpoint } from '#proto/model/endpoint.ts';
+import type { PublicKey } from '#proto/model/key.ts';
+import type { Seconds } from '#proto/model/time.ts';
+
+/** The number in the kernel's route protocol field that marks a route as ours (`ip route ... proto 109`). */
+export const routeProtocol = 109;
+
+export interface HostState {
+  /** Interfaces of ours, by name: those that start with our prefix. */
+  readonly interfaces: ReadonlyMap<string, TunnelState>;
+  /** Routes with our protocol number that leave by an interface of ours, by routeKey. */
+  readonly routes: ReadonlyMap<string, RouteState>;
+  /** Our nftables table; absent when there is none. */
+  readonly firewall: FirewallState | undefined;
+  /** Those that we set, by name: "net.ipv4.ip_forward" -> "1". Observed: the value of every name that is desired. */
+  readonly sysctls: ReadonlyMap<string, string>;
+}
+
+export interface TunnelState {
+  readonly name: string;
+  readonly publicKey: PublicKey | undefined;
+  /** UDP port; 0 = the kernel chooses. */
+  readonly listenPort: number;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** Node addresses (/32, /128) and the link address (/128); without the kernel's own fe80::. */
+  readonly addresses: ReadonlySet<Prefix>;
+  readonly peers: ReadonlyMap<PublicKey, PeerState>;
+}
+
+export interface PeerState {
+  readonly publicKey: PublicKey;
+  /**
+   * Desired: where a new peer starts. Observed: where it is now. A difference is no reason for a change: WireGuard lets
+   * peers roam. To force an endpoint, the peer is made anew (`replace-peer`).
+   */
+  readonly endpoint: Endpoint | undefined;
+  readonly allowedIps: ReadonlySet<Prefix>;
+  /** 0 = off. */
+  readonly keepalive: Seconds;
+}
+
+export interface RouteState {
+  readonly prefix: Prefix;
+  readonly interface: string;
+  /** Preferred source address. */
+  readonly source: Address | undefined;
+  readonly metric: number;
+}
+
+/** The content of our table is a function of these values; the kernel keeps their text in the table's comment. */
+export interface FirewallState {
+  /** Interfaces between which forwarded traffic is indicated (hubs); empty = no indication. */
+  readonly indicate: readonly string[];
+  /** NFLOG group of the indications. */
+  readonly nflogGroup: number;
+  /** Seconds until the same (source, destination) is indicated again. */
+  readonly indicateAgain: Seconds;
+  /** Interfaces whose traffic counts as use of a shortcut; empty = no accounting. */
+  readonly account: readonly string[];
+  /** How long an address counts as in use. */
+  readonly idleTimeout: Seconds;
+  /** All interfaces of ours, on which BFD packets with a hop limit under 255 are dropped (RFC 5881 section 5). */
+  readonly tunnels: readonly string[];
+}
+
+/** One route per prefix, interface and metric. */
+export function routeKey(route: RouteState): string {
+  return `${route.prefix} ${route.interface} ${String(route.metric)}`;
+}

@@ -1,0 +1,125 @@
+// Addresses and prefixes as canonical text (RFC 5952 for IPv6), so that equal values are equal strings: they work as Map
+// keys, in JSON and in golden files. Arithmetic goes through bigint.
+import ipaddr from 'ipaddr.js';
+import { type Brand, fail, ok, type Result } from './result.ts';
+
+export type Family = 4 | 6;
+/** An IPv4 or IPv6 address without zone. */
+export type Address = Brand<string, 'Address'>;
+/** A network prefix without host bits: "10.1.0.0/16". */
+export type Prefix = Brand<string, 'Prefix'>;
+
+export function parseAddress(text: string): Result<Address> {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) {
+    return ok(ipaddr.IPv4.parse(text).toString() as Address);
+  }
+  if (text.includes(':') && !text.includes('%') && ipaddr.IPv6.isValid(text)) {
+    return ok(ipaddr.IPv6.parse(text).toRFC5952String() as Address);
+  }
+  return fail('bad-address', `"${clip(text)}" is not an IPv4 or IPv6 address`);
+}
+
+/** Accepts "address/length" without host bits, or a plain address as /32 or /128. */
+export function parsePrefix(text: string): Result<Prefix> {
+  const slash = text.indexOf('/');
+  const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
+  if (!address.ok) return fail('bad-prefix', `"${clip(text)}" is not a prefix such as 10.1.0.0/16`);
+  const bits = addressBits(familyOf(address.value));
+  const digits = slash < 0 ? String(bits) : text.slice(slash + 1);
+  if (!/^\d{1,3}$/.test(digits) || Number(digits) > bits) {
+    return fail('bad-prefix', `"${clip(text)}" needs a length of 0 to ${String(bits)} after the slash`);
+  }
+  const prefix = prefixOf(address.value, Number(digits));
+  if (networkOf(prefix) !== address.value) {
+    return fail('host-bits', `"${clip(text)}" has host bits set; the prefix is ${prefix}`);
+  }
+  return ok(prefix);
+}
+
+/** The prefix of `length` bits that contains `address`. */
+export function prefixOf(address: Address, length: number): Prefix {
+  const family = familyOf(address);
+  return `${formatAddress(family, maskTo(family, addressValue(address), length))}/${String(length)}` as Prefix;
+}
+
+/** "/32" or "/128". */
+export function hostPrefix(address: Address): Prefix {
+  return `${address}/${String(addressBits(familyOf(address)))}` as Prefix;
+}
+
+export function familyOf(value: Address | Prefix): Family {
+  return value.includes(':') ? 6 : 4;
+}
+
+/** 32 or 128. */
+export function addressBits(family: Family): number {
+  return family === 4 ? 32 : 128;
+}
+
+export function networkOf(prefix: Prefix): Address {
+  return prefix.slice(0, prefix.indexOf('/')) as Address;
+}
+
+export function lengthOf(prefix: Prefix): number {
+  return Number(prefix.slice(prefix.indexOf('/') + 1));
+}
+
+export function isHostPrefix(prefix: Prefix): boolean {
+  return lengthOf(prefix) === addressBits(familyOf(prefix));
+}
+
+/** The address as a number, most significant bit first. */
+export function addressValue(address: Address): bigint {
+  let value = 0n;
+  for (const byte of ipaddr.parse(address).toByteArray()) value = (value << 8n) | BigInt(byte);
+  return value;
+}
+
+/** The inverse of addressValue; bits above the family's width are ignored. */
+export function formatAddress(family: Family, value: bigint): Address {
+  const bytes: number[] = [];
+  for (let shift = addressBits(family) - 8; shift >= 0; shift -= 8) {
+    bytes.push(Number((value >> BigInt(shift)) & 0xffn));
+  }
+  const parsed = ipaddr.fromByteArray(bytes);
+  return (parsed instanceof ipaddr.IPv6 ? parsed.toRFC5952String() : parsed.toString()) as Address;
+}
+
+export function containsAddress(prefix: Prefix, address: Address): boolean {
+  if (familyOf(prefix) !== familyOf(address)) return false;
+  return prefixOf(address, lengthOf(prefix)) === prefix;
+}
+
+/** Whether every address of `inner` is in `outer`; true for equal ones. */
+export function containsPrefix(outer: Prefix, inner: Prefix): boolean {
+  return lengthOf(outer) <= lengthOf(inner) && containsAddress(outer, networkOf(inner));
+}
+
+export function overlaps(a: Prefix, b: Prefix): boolean {
+  return containsPrefix(a, b) || containsPrefix(b, a);
+}
+
+/** 224.0.0.0/4, ff00::/8, and the limited broadcast. */
+export function isMulticast(address: Address): boolean {
+  const value = addressValue(address);
+  if (familyOf(address) === 6) return value >> 120n === 0xffn;
+  return value >> 28n === 0xen || value === 0xffff_ffffn;
+}
+
+/** IPv4 before IPv6, then by number, then the shorter prefix first. */
+export function comparePrefixes(a: Prefix, b: Prefix): number {
+  const family = familyOf(a) - familyOf(b);
+  if (family !== 0) return family;
+  const left = addressValue(networkOf(a));
+  const right = addressValue(networkOf(b));
+  return left < right ? -1 : left > right ? 1 : lengthOf(a) - lengthOf(b);
+}
+
+function maskTo(family: Family, value: bigint, length: number): bigint {
+  const rest = BigInt(addressBits(family) - length);
+  return (value >> rest) << rest;
+}
+
+function clip(text: string): string {
+  return text.length > 64 ? `${text.slice(0, 64)}...` : text;
+}
