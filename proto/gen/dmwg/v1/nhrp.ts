@@ -89,12 +89,22 @@ export interface Goodbye {
   detail: string;
 }
 
-export enum Goodbye_Reason {
-  REASON_UNSPECIFIED = 0,
-  REASON_DRAINING = 1,
-  REASON_REVOKED = 2,
-  REASON_REPLACED = 3,
-  REASON_PROTOCOL_ERROR = 4,
+export const Goodbye_Reason = {
+  REASON_UNSPECIFIED: 0,
+  REASON_DRAINING: 1,
+  REASON_REVOKED: 2,
+  REASON_REPLACED: 3,
+  REASON_PROTOCOL_ERROR: 4,
+} as const;
+
+export type Goodbye_Reason = typeof Goodbye_Reason[keyof typeof Goodbye_Reason];
+
+export namespace Goodbye_Reason {
+  export type REASON_UNSPECIFIED = typeof Goodbye_Reason.REASON_UNSPECIFIED;
+  export type REASON_DRAINING = typeof Goodbye_Reason.REASON_DRAINING;
+  export type REASON_REVOKED = typeof Goodbye_Reason.REASON_REVOKED;
+  export type REASON_REPLACED = typeof Goodbye_Reason.REASON_REPLACED;
+  export type REASON_PROTOCOL_ERROR = typeof Goodbye_Reason.REASON_PROTOCOL_ERROR;
 }
 
 export function goodbye_ReasonFromJSON(object: any): Goodbye_Reason {
@@ -199,10 +209,14 @@ export interface Interface {
   endpoints: string[];
 }
 
-export enum Interface_Kind {
-  KIND_UNSPECIFIED = 0,
-  KIND_MULTIPOINT = 1,
-  KIND_HUB_TUNNEL = 2,
+export const Interface_Kind = { KIND_UNSPECIFIED: 0, KIND_MULTIPOINT: 1, KIND_HUB_TUNNEL: 2 } as const;
+
+export type Interface_Kind = typeof Interface_Kind[keyof typeof Interface_Kind];
+
+export namespace Interface_Kind {
+  export type KIND_UNSPECIFIED = typeof Interface_Kind.KIND_UNSPECIFIED;
+  export type KIND_MULTIPOINT = typeof Interface_Kind.KIND_MULTIPOINT;
+  export type KIND_HUB_TUNNEL = typeof Interface_Kind.KIND_HUB_TUNNEL;
 }
 
 export function interface_KindFromJSON(object: any): Interface_Kind {

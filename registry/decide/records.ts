@@ -1,0 +1,90 @@
+// What the registry stores, as values. Their stored form (versioned JSON) belongs to registry/store. Pure: imports
+// proto/model only.
+import type { Address, Prefix } from '#proto/model/address.ts';
+import type { Endpoint } from '#proto/model/endpoint.ts';
+import type { PublicKey } from '#proto/model/key.ts';
+import type { NodeId, NodeName, Phase, Role } from '#proto/model/names.ts';
+import type { NodeInterface } from '#proto/model/nhrp.ts';
+import type { Milliseconds, Seconds, Timestamp } from '#proto/model/time.ts';
+
+/** The overlay's own settings; one record. */
+export interface OverlayRecord {
+  readonly name: string;
+  readonly phase: Phase;
+  readonly pool: Prefix;
+  readonly pool6: Prefix | undefined;
+  readonly summaries: readonly Prefix[];
+  /** The /64 of all link addresses, fixed at init. */
+  readonly linkPrefix: Prefix;
+  readonly holdingTime: Seconds;
+  readonly negativeHoldingTime: Seconds;
+  readonly idleTimeout: Seconds;
+  readonly bfdInterval: Milliseconds;
+  readonly bfdMultiplier: number;
+  readonly mtu: number;
+}
+
+/** An enrolled node, from enrolment until it leaves or is revoked. */
+export interface NodeRecord {
+  readonly id: NodeId;
+  readonly name: NodeName;
+  readonly role: Role;
+  readonly address: Address;
+  readonly address6: Address | undefined;
+  /** What it may announce, claimed for it alone. */
+  readonly prefixes: readonly Prefix[];
+  readonly tags: readonly string[];
+  /** Public endpoints of a hub. */
+  readonly endpoints: readonly Endpoint[];
+  /** Of a hub: 0 best, 255 worst. */
+  readonly priority: number;
+  readonly createdAt: Timestamp;
+}
+
+/** What a node registered. Written when it changes, not when it is refreshed. */
+export interface BindingRecord {
+  readonly node: NodeId;
+  readonly interfaces: readonly NodeInterface[];
+  /** Announced, each within the node's own prefixes. */
+  readonly prefixes: readonly Prefix[];
+  readonly unique: boolean;
+  readonly mtu: number;
+  readonly holdingTime: Seconds;
+  readonly registeredAt: Timestamp;
+  readonly agentVersion: string;
+  /** Where a hub sees the node's interfaces. */
+  readonly observed: readonly ObservedRecord[];
+  /** When the session ended; the holding time counts from here. Absent while a replica holds the session. */
+  readonly lostAt: Timestamp | undefined;
+}
+
+export interface ObservedRecord {
+  readonly publicKey: PublicKey;
+  readonly endpoint: Endpoint;
+  readonly hub: NodeId;
+}
+
+export interface TokenRecord {
+  readonly id: string;
+  /** SHA-256 of the secret, hexadecimal. */
+  readonly secretHash: string;
+  readonly role: Role;
+  readonly prefixes: readonly Prefix[];
+  readonly tags: readonly string[];
+  readonly usesLeft: number;
+  readonly expiresAt: Timestamp;
+  readonly createdAt: Timestamp;
+}
+
+/** Which replica holds a node's session. Goes with the replica's lease. */
+export interface SessionRecord {
+  readonly node: NodeId;
+  readonly replica: string;
+}
+
+/** A running replica. Goes with its lease. */
+export interface ReplicaRecord {
+  readonly id: string;
+  /** host:port where the other replicas reach it. */
+  readonly address: string;
+}
