@@ -1,0 +1,78 @@
+// agent.yaml: what a node knows of itself. Written by `dmwg join`, read by the agent.
+import { z } from 'zod';
+import { type Address, familyOf, parseAddress, type Prefix } from '#proto/model/address.ts';
+import { type Endpoint, parseEndpoint } from '#proto/model/endpoint.ts';
+import { type NodeId, type NodeName, parseNodeId, parseNodeName, parseOverlayName, type Role } from '#proto/model/names.ts';
+import type { Result } from '#proto/model/result.ts';
+import { formatYaml, hostPort, parseYaml, prefix, text } from './yaml-file.ts';
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export interface AgentConfig {
+  readonly version: 1;
+  readonly overlay: string;
+  readonly node: {
+    readonly id: NodeId;
+    readonly name: NodeName;
+    readonly role: Role;
+    readonly address: Address;
+    readonly address6: Address | undefined;
+    /** Announced. */
+    readonly prefixes: readonly Prefix[];
+  };
+  /** host:port, tried in order. At least one. */
+  readonly registry: readonly string[];
+  /** UDP port of the multipoint interface; of a hub by default that of its first endpoint, of a spoke chosen once. */
+  readonly listenPort: number | undefined;
+  /** Public endpoints of a hub. */
+  readonly endpoints: readonly Endpoint[];
+  readonly logLevel: LogLevel;
+  /** Of the tunnel interfaces; absent: as the overlay says. */
+  readonly mtu: number | undefined;
+}
+
+const port = z.int().min(1).max(65_535).optional();
+
+const schema = z
+  .strictObject({
+    version: z.literal(1, 'is not 1, the only version known here'),
+    overlay: text(parseOverlayName),
+    node: z.strictObject({
+      id: text(parseNodeId),
+      name: text(parseNodeName),
+      role: z.enum(['hub', 'spoke'], 'is not hub or spoke'),
+      address: text(parseAddress),
+      address6: text(parseAddress).optional(),
+      prefixes: z.array(prefix).default([]),
+    }),
+    registry: z.array(hostPort).min(1, 'needs at least one host:port'),
+    listenPort: port,
+    endpoints: z.array(text(parseEndpoint)).default([]),
+    logLevel: z.enum(logLevels, `is not one of ${logLevels.join(', ')}`).default('info'),
+    mtu: z.int().min(576).max(65_535).optional(),
+  })
+  .superRefine((config, context) => {
+    const issue = (path: string[], message: string): void => {
+      context.addIssue({ code: 'custom', path, message });
+    };
+    if (config.node.address6 !== undefined && familyOf(config.node.address6) !== 6) {
+      issue(['node', 'address6'], 'is not an IPv6 address');
+    }
+    if (config.node.role === 'hub' && config.endpoints.length === 0) {
+      issue(['endpoints'], 'a hub needs at least one public endpoint');
+    }
+  })
+  .transform((config): AgentConfig => {
+    const { listenPort, mtu, node, ...rest } = config;
+    return { ...rest, listenPort, mtu, node: { ...node, address6: node.address6 } };
+  });
+
+/** One fault that names everything that is wrong, each with its path. */
+export function parseAgentConfig(source: string): Result<AgentConfig> {
+  return parseYaml(source, schema);
+}
+
+export function formatAgentConfig(config: AgentConfig): string {
+  return formatYaml(config);
+}

@@ -1,0 +1,113 @@
+// registry.yaml: where the registry listens and keeps its state, and what a new overlay starts with. Written by `dmwg init`.
+// The overlay's settings seed an empty store; after that the store has them, and `dmwg` changes them there.
+import { z } from 'zod';
+import { familyOf, lengthOf, parsePrefix, type Prefix } from '#proto/model/address.ts';
+import { parseOverlayName, type Phase } from '#proto/model/names.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
+import { type Milliseconds, milliseconds, parseDuration, type Seconds, seconds } from '#proto/model/time.ts';
+import { parseLinkPrefix } from './session.ts';
+import { duration, formatYaml, hostPort, parseYaml, prefix, text } from './yaml-file.ts';
+
+export interface RegistryConfig {
+  readonly version: 1;
+  readonly overlay: string;
+  /** host:port that nodes and operators use. */
+  readonly registryAddress: string;
+  readonly listen: string;
+  /** Of the dashboard and the metrics; absent: none. */
+  readonly http: string | undefined;
+  /** URLs; none: the registry runs its own etcd. */
+  readonly etcd: readonly string[];
+  readonly pool: Prefix;
+  readonly pool6: Prefix | undefined;
+  readonly summaries: readonly Prefix[];
+  readonly phase: Phase;
+  readonly linkPrefix: Prefix;
+  readonly holdingTime: Seconds;
+  readonly negativeHoldingTime: Seconds;
+  readonly idleTimeout: Seconds;
+  readonly bfdInterval: Milliseconds;
+  readonly bfdMultiplier: number;
+  readonly mtu: number;
+}
+
+export const defaultRegistryPort = 7443;
+
+/** What `dmwg init` need not be told. */
+export const registryDefaults = {
+  version: 1,
+  listen: `0.0.0.0:${String(defaultRegistryPort)}`,
+  http: undefined,
+  etcd: [],
+  pool6: undefined,
+  summaries: [],
+  phase: 3,
+  holdingTime: seconds(7200),
+  negativeHoldingTime: seconds(30),
+  idleTimeout: seconds(300),
+  bfdInterval: milliseconds(300),
+  bfdMultiplier: 3,
+  mtu: 1420,
+} as const satisfies Partial<RegistryConfig>;
+
+const d = registryDefaults;
+
+const schema = z
+  .strictObject({
+    version: z.literal(1, 'is not 1, the only version known here'),
+    overlay: text(parseOverlayName),
+    registryAddress: hostPort,
+    listen: hostPort.default(d.listen),
+    http: hostPort.optional(),
+    etcd: z.array(text(parseEtcdUrl)).default([]),
+    pool: text((value) => parsePool(value, 4)),
+    pool6: text((value) => parsePool(value, 6)).optional(),
+    summaries: z.array(prefix).default([]),
+    phase: z.union([z.literal(1), z.literal(2), z.literal(3)], 'is not 1, 2 or 3').default(d.phase),
+    linkPrefix: text(parseLinkPrefix),
+    holdingTime: duration(1, 0xffff).default(d.holdingTime),
+    negativeHoldingTime: duration(1, 0xffff).default(d.negativeHoldingTime),
+    idleTimeout: duration(1, 0xffff_ffff).default(d.idleTimeout),
+    bfdInterval: text(parseInterval).default(d.bfdInterval),
+    bfdMultiplier: z.int().min(1).max(255).default(d.bfdMultiplier),
+    mtu: z.int().min(576).max(65_535).default(d.mtu),
+  })
+  .transform(({ http, pool6, ...rest }): RegistryConfig => ({ ...rest, http, pool6 }));
+
+/** One fault that names everything that is wrong, each with its path. */
+export function parseRegistryConfig(source: string): Result<RegistryConfig> {
+  return parseYaml(source, schema);
+}
+
+export function formatRegistryConfig(config: RegistryConfig): string {
+  return formatYaml({
+    ...config,
+    holdingTime: `${String(config.holdingTime)}s`,
+    negativeHoldingTime: `${String(config.negativeHoldingTime)}s`,
+    idleTimeout: `${String(config.idleTimeout)}s`,
+    bfdInterval: `${String(config.bfdInterval)}ms`,
+  });
+}
+
+/** A pool of node addresses, with room for at least two. */
+export function parsePool(source: string, family: 4 | 6): Result<Prefix> {
+  const pool = parsePrefix(source);
+  if (!pool.ok) return pool;
+  const longest = family === 4 ? 30 : 126;
+  if (familyOf(pool.value) !== family) return fail('bad-pool', `${pool.value} is not an IPv${String(family)} prefix`);
+  if (lengthOf(pool.value) > longest) return fail('bad-pool', `${pool.value} is too small: at most /${String(longest)}`);
+  return pool;
+}
+
+function parseInterval(source: string): Result<Milliseconds> {
+  const span = parseDuration(source);
+  if (!span.ok || !/[a-z]$/.test(source)) return fail('bad-duration', 'is a duration with its unit, such as 300ms or 1s');
+  const value = Math.round(span.value * 1000);
+  return value >= 10 && value <= 60_000 ? ok(milliseconds(value)) : fail('bad-duration', 'is from 10ms to 60s');
+}
+
+function parseEtcdUrl(source: string): Result<string> {
+  return URL.canParse(source) && /^https?:\/\/[^/?#@]+\/?$/.test(source)
+    ? ok(source.replace(/\/$/, ''))
+    : fail('bad-url', `"${source.slice(0, 64)}" is not the URL of an etcd member, such as http://127.0.0.1:2379`);
+}
