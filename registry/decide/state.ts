@@ -3,14 +3,7 @@ import type { Address, Prefix } from '#proto/model/address.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId, NodeName } from '#proto/model/names.ts';
 import type { PrefixTable } from '#proto/model/prefix-table.ts';
-import type {
-  BindingRecord,
-  NodeRecord,
-  OverlayRecord,
-  ReplicaRecord,
-  SessionRecord,
-  TokenRecord,
-} from './records.ts';
+import type { BindingRecord, NodeRecord, OverlayRecord, ReplicaRecord, SessionRecord, TokenRecord } from './records.ts';
 
 /** The last known state of etcd. Read-only; stays as it is while etcd is away. */
 export interface Snapshot {

@@ -1,0 +1,51 @@
+import type { NodeId } from '#proto/model/names.ts';
+import type { Timestamp } from '#proto/model/time.ts';
+import { remaining, transaction } from './node.ts';
+import { removeBinding } from './removal.ts';
+import type { Snapshot, Transaction } from './state.ts';
+
+export interface Expiry {
+  readonly node: NodeId;
+  readonly transaction: Transaction;
+}
+
+/** One replica does the sweeping: the one with the lowest id. */
+export function sweeps(snapshot: Snapshot, replica: string): boolean {
+  for (const id of snapshot.replicas.keys()) if (id < replica) return false;
+  return true;
+}
+
+/**
+ * Bindings whose holding time is over. A hub's stay, as nothing answers from them any more, but its key is what its spokes
+ * need to keep their tunnels: a hub goes on forwarding without its agent.
+ */
+export function expired(snapshot: Snapshot, now: Timestamp): Expiry[] {
+  return [...snapshot.bindings.values()]
+    .filter((binding) => remaining(binding, now) <= 0 && snapshot.nodes.get(binding.node)?.role !== 'hub')
+    .map((binding) => ({ node: binding.node, transaction: removeBinding(binding) }));
+}
+
+/** Nodes whose binding counts as held although no running replica has their session. */
+export function unheld(snapshot: Snapshot): NodeId[] {
+  return [...snapshot.bindings.values()]
+    .filter((binding) => binding.lostAt === undefined && !isHeld(snapshot, binding.node))
+    .map((binding) => binding.node);
+}
+
+export function isHeld(snapshot: Snapshot, node: NodeId): boolean {
+  const session = snapshot.sessions.get(node);
+  return session !== undefined && snapshot.replicas.has(session.replica);
+}
+
+/** From `lostAt` on the holding time counts. Undefined when there is nothing to say any more. */
+export function lose(snapshot: Snapshot, node: NodeId, lostAt: Timestamp): Transaction | undefined {
+  const binding = snapshot.bindings.get(node);
+  if (!binding || binding.lostAt !== undefined || isHeld(snapshot, node)) return undefined;
+  return transaction({
+    unchanged: [
+      { kind: 'binding', id: node },
+      { kind: 'session', id: node },
+    ],
+    put: [{ kind: 'binding', record: { ...binding, lostAt } }],
+  });
+}

@@ -1,0 +1,39 @@
+import { isMulticast } from '#proto/model/address.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import type { NhrpMessage, TrafficIndication } from '#proto/model/nhrp.ts';
+import { milliseconds, type Timestamp } from '#proto/model/time.ts';
+import { liveBinding } from './node.ts';
+import type { NodeRecord } from './records.ts';
+import { isOwn } from './reply.ts';
+import type { Snapshot } from './state.ts';
+
+export interface Indication {
+  readonly to: NodeId;
+  /** The node behind the destination: with `to` the pair that is limited. */
+  readonly about: NodeId;
+  readonly message: NhrpMessage<TrafficIndication>;
+}
+
+/** The same pair of nodes is indicated at most once in this time: the kernel's set limits pairs of addresses already. */
+export const indicationGap = milliseconds(500);
+
+/**
+ * DMVPN's redirect, from a hub to the spoke that sent the packet. Undefined, without an answer, for whatever the rules
+ * exclude: not from a hub, phase 1, multicast, the hub's own addresses, unknown ends, both ends on one node, source no spoke.
+ */
+export function indicate(
+  snapshot: Snapshot,
+  hub: NodeRecord,
+  message: NhrpMessage<TrafficIndication>,
+  now: Timestamp,
+): Indication | undefined {
+  if (hub.role !== 'hub' || snapshot.overlay?.phase === 1 || message.hopCount < 1) return undefined;
+  const { source, destination } = message;
+  if (isMulticast(source) || isMulticast(destination) || isOwn(hub, source) || isOwn(hub, destination))
+    return undefined;
+  const from = snapshot.routes.match(source)?.value;
+  const to = snapshot.routes.match(destination)?.value;
+  if (from === undefined || to === undefined || from === to || from === hub.id || to === hub.id) return undefined;
+  if (snapshot.nodes.get(from)?.role !== 'spoke' || !liveBinding(snapshot, to, now)) return undefined;
+  return { to: from, about: to, message: { ...message, hopCount: message.hopCount - 1 } };
+}

@@ -1,0 +1,116 @@
+import {
+  type Address,
+  addressBits,
+  containsPrefix,
+  familyOf,
+  hostPrefix,
+  lengthOf,
+  networkOf,
+  type Prefix,
+  prefixOf,
+} from '#proto/model/address.ts';
+import type { PublicKey } from '#proto/model/key.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import {
+  type Cie,
+  defaultHopCount,
+  type ErrorIndication,
+  type NhrpMessage,
+  type PurgeReply,
+  type PurgeRequest,
+  uniquePrefixLength,
+} from '#proto/model/nhrp.ts';
+import { seconds, type Timestamp } from '#proto/model/time.ts';
+import { sameValue } from './equal.ts';
+import { addressesOf, addressFor, liveBinding, multipointOf, transaction } from './node.ts';
+import type { NodeRecord } from './records.ts';
+import { removeBinding } from './removal.ts';
+import { answer, errorAbout, headerError } from './reply.ts';
+import { scopeOf } from './scope.ts';
+import type { Snapshot, Transaction } from './state.ts';
+
+/** What a node was told: that this prefix leads to that node, with these keys and addresses. Endpoints may roam. */
+export interface Told {
+  readonly prefix: Prefix;
+  readonly about: NodeId;
+  readonly publicKey: PublicKey | undefined;
+  readonly prefixes: readonly Prefix[];
+}
+
+/** The present state of what is about to be told; undefined when the node holds no binding. */
+export function toldNow(snapshot: Snapshot, prefix: Prefix, about: NodeId, now: Timestamp): Told | undefined {
+  const binding = liveBinding(snapshot, about, now);
+  return binding && { prefix, about, publicKey: multipointOf(binding)?.publicKey, prefixes: binding.prefixes };
+}
+
+/** Whether what was told is wrong by now: the binding went or changed, or a part of the prefix leads elsewhere. */
+export function isStale(snapshot: Snapshot, told: Told, now: Timestamp): boolean {
+  const scope = scopeOf(snapshot, networkOf(told.prefix));
+  if (scope?.node !== told.about || !containsPrefix(scope.prefix, told.prefix)) return true;
+  return !sameValue(toldNow(snapshot, told.prefix, told.about, now), told);
+}
+
+/** RFC 2332 5.2.5, from the registry to a node: discard everything within these prefixes. */
+export function purgeRequest(
+  to: NodeRecord,
+  prefixes: readonly Prefix[],
+  requestId: number,
+): NhrpMessage<PurgeRequest> {
+  const first = prefixes[0];
+  const address: Address = addressFor(to, first === undefined ? 4 : familyOf(first));
+  return {
+    hopCount: defaultHopCount,
+    requestId,
+    sourceNbma: undefined,
+    source: address,
+    destination: address,
+    extensions: [],
+    body: { type: 'purge-request', noReply: false, cies: prefixes.map(purgeCie) },
+  };
+}
+
+export interface PurgeOutcome {
+  /** Undefined when the request wants none. */
+  readonly reply: NhrpMessage<PurgeReply> | NhrpMessage<ErrorIndication> | undefined;
+  readonly transaction: Transaction | undefined;
+}
+
+/**
+ * RFC 2332 5.2.5, from a node that leaves or withdraws: its own address takes the whole binding away, a prefix all announced
+ * prefixes within it. What is not its own matches nothing; a reply comes all the same (5.2.6).
+ */
+export function purgeByNode(snapshot: Snapshot, node: NodeRecord, request: NhrpMessage<PurgeRequest>): PurgeOutcome {
+  const error = headerError(node, request);
+  if (error !== undefined) return { reply: errorAbout(request, error), transaction: undefined };
+  const reply = request.body.noReply ? undefined : answer(request, { ...request.body, type: 'purge-reply' as const });
+  const binding = snapshot.bindings.get(node.id);
+  if (!binding) return { reply, transaction: undefined };
+  const classes = request.body.cies.map(classOf).filter((one) => one !== undefined);
+  if (classes.some((prefix) => addressesOf(node).some((address) => hostPrefix(address) === prefix))) {
+    return { reply, transaction: removeBinding(binding) };
+  }
+  const kept = binding.prefixes.filter((prefix) => !classes.some((one) => containsPrefix(one, prefix)));
+  if (kept.length === binding.prefixes.length) return { reply, transaction: undefined };
+  const put = [{ kind: 'binding', record: { ...binding, prefixes: kept } }] as const;
+  return { reply, transaction: transaction({ unchanged: [{ kind: 'binding', id: node.id }], put }) };
+}
+
+function purgeCie(prefix: Prefix): Cie {
+  const single = lengthOf(prefix) === addressBits(familyOf(prefix));
+  return {
+    code: 0,
+    prefixLength: single ? uniquePrefixLength : lengthOf(prefix),
+    mtu: 0,
+    holdingTime: seconds(0),
+    nbma: [],
+    protocolAddress: networkOf(prefix),
+    preference: 0,
+  };
+}
+
+function classOf(cie: Cie): Prefix | undefined {
+  if (cie.protocolAddress === undefined) return undefined;
+  if (cie.prefixLength === uniquePrefixLength) return hostPrefix(cie.protocolAddress);
+  const fits = cie.prefixLength <= addressBits(familyOf(cie.protocolAddress));
+  return fits ? prefixOf(cie.protocolAddress, cie.prefixLength) : undefined;
+}

@@ -1,0 +1,205 @@
+import {
+  addressBits,
+  containsPrefix,
+  familyOf,
+  lengthOf,
+  networkOf,
+  type Prefix,
+  prefixOf,
+} from '#proto/model/address.ts';
+import { linkAddress, type PublicKey } from '#proto/model/key.ts';
+import {
+  type Cie,
+  cieCode,
+  errorCode,
+  type ErrorIndication,
+  type NhrpMessage,
+  type NodeInterface,
+  type RegistrationReply,
+  type RegistrationRequest,
+  uniquePrefixLength,
+} from '#proto/model/nhrp.ts';
+import { type Seconds, seconds, type Timestamp } from '#proto/model/time.ts';
+import { sameValue } from './equal.ts';
+import { observedEndpoints, transaction } from './node.ts';
+import type { BindingRecord, NodeRecord, OverlayRecord } from './records.ts';
+import { answer, errorAbout, headerError, isOwn } from './reply.ts';
+import type { Key, Put, Snapshot, Transaction } from './state.ts';
+
+export interface RegistrationContext {
+  readonly now: Timestamp;
+  readonly agentVersion: string;
+}
+
+export interface RegistrationOutcome {
+  readonly reply: NhrpMessage<RegistrationReply> | NhrpMessage<ErrorIndication>;
+  /** Undefined when nothing changes: a refresh, or a refusal. To be committed before the reply is sent. */
+  readonly transaction: Transaction | undefined;
+}
+
+const mostInterfaces = 64;
+const mostEndpoints = 16;
+/** The field has 16 bits (RFC 2332 5.2.0.1). */
+const longestHolding = 65_535;
+
+/**
+ * RFC 2332 5.2.3. A request with U binds one address of the node itself and carries its interfaces; one without U carries
+ * the whole list of announced prefixes. Each replaces what the node said before, and leaves the other part alone.
+ * A node that comes with a new key or endpoint roams: it replaces its own binding at once.
+ */
+export function register(
+  snapshot: Snapshot,
+  node: NodeRecord,
+  request: NhrpMessage<RegistrationRequest>,
+  context: RegistrationContext,
+): RegistrationOutcome {
+  const { overlay } = snapshot;
+  const body = request.body;
+  const error = headerError(node, request) ?? (wellFormed(body) ? undefined : errorCode.protocolError);
+  if (error !== undefined) return { reply: errorAbout(request, error), transaction: undefined };
+  if (!overlay) return refuseAll(request, cieCode.noResources);
+  const interfaceCode = interfacesCode(snapshot, overlay, node, body.interfaces);
+  if (interfaceCode !== cieCode.ok) return refuseAll(request, interfaceCode);
+
+  const codes = body.cies.map((cie) =>
+    body.unique ? addressCode(node, request, cie) : prefixCode(snapshot, node, cie),
+  );
+  const accepted = body.cies.filter((_, index) => codes[index] === cieCode.ok);
+  const previous = snapshot.bindings.get(node.id);
+  if (body.unique && accepted.length === 0)
+    return { reply: reply(request, codes, overlay.holdingTime), transaction: undefined };
+
+  const prefixes = body.unique ? (previous?.prefixes ?? []) : unique(accepted.map((cie) => announced(request, cie)));
+  const interfaces = body.interfaces.length > 0 ? body.interfaces : (previous?.interfaces ?? []);
+  const keys = new Set<PublicKey>(interfaces.map((one) => one.publicKey));
+  const first = accepted[0];
+  const binding: BindingRecord = {
+    node: node.id,
+    interfaces,
+    prefixes,
+    unique: body.unique || (previous?.unique ?? false),
+    mtu: first?.mtu ?? previous?.mtu ?? 0,
+    holdingTime: first ? holdingTime(first, overlay) : (previous?.holdingTime ?? overlay.holdingTime),
+    registeredAt: previous?.registeredAt ?? context.now,
+    agentVersion: context.agentVersion,
+    observed: (previous?.observed ?? []).filter((one) => keys.has(one.publicKey)),
+    lostAt: undefined,
+  };
+  const changed = !previous || !sameValue(previous, binding);
+  return {
+    reply: reply(request, codes, binding.holdingTime, binding),
+    transaction: changed ? write(snapshot, previous, binding) : undefined,
+  };
+}
+
+function write(snapshot: Snapshot, previous: BindingRecord | undefined, binding: BindingRecord): Transaction {
+  const before = new Set(previous?.interfaces.map((one) => one.publicKey));
+  const now = new Set(binding.interfaces.map((one) => one.publicKey));
+  // A key that the index already gives to this node is claimed, whatever its old binding says.
+  const added = [...now].filter((key) => !before.has(key) && snapshot.nodeByKey.get(key) !== binding.node);
+  const removed = [...before].filter((key) => !now.has(key));
+  const claims: Put[] = added.map((publicKey) => ({ kind: 'claim-key', publicKey, node: binding.node }));
+  const absent: Key[] = added.map((publicKey) => ({ kind: 'claim-key', publicKey }));
+  return transaction({
+    absent,
+    unchanged: [
+      { kind: 'node', id: binding.node },
+      { kind: 'binding', id: binding.node },
+    ],
+    put: [{ kind: 'binding', record: binding }, ...claims],
+    delete: removed.map((publicKey) => ({ kind: 'claim-key', publicKey })),
+  });
+}
+
+/** U implies one CIE for exactly one address (RFC 2332 5.2.3). */
+function wellFormed(body: RegistrationRequest): boolean {
+  return !body.unique || (body.cies.length === 1 && body.cies[0]?.prefixLength === uniquePrefixLength);
+}
+
+function addressCode(node: NodeRecord, request: NhrpMessage, cie: Cie): number {
+  return isOwn(node, cie.protocolAddress ?? request.source) ? cieCode.ok : cieCode.prohibited;
+}
+
+function prefixCode(snapshot: Snapshot, node: NodeRecord, cie: Cie): number {
+  const address = cie.protocolAddress;
+  if (address === undefined) return cieCode.prohibited;
+  const bits = addressBits(familyOf(address));
+  const length = cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength;
+  if (length > bits) return cieCode.prohibited;
+  const prefix = prefixOf(address, length);
+  if (networkOf(prefix) !== address) return cieCode.prohibited;
+  if (!node.prefixes.some((own) => containsPrefix(own, prefix))) return cieCode.prohibited;
+  // Inside another node's more specific prefix it would take that node's traffic.
+  for (let shorter = length; shorter >= 0; shorter--) {
+    const owner = snapshot.claimedPrefixes.get(prefixOf(address, shorter));
+    if (owner !== undefined) return owner === node.id ? cieCode.ok : cieCode.alreadyRegistered;
+  }
+  return cieCode.ok;
+}
+
+function interfacesCode(
+  snapshot: Snapshot,
+  overlay: OverlayRecord,
+  node: NodeRecord,
+  interfaces: readonly NodeInterface[],
+): number {
+  if (interfaces.length === 0) return snapshot.bindings.has(node.id) ? cieCode.ok : cieCode.prohibited;
+  if (interfaces.length > mostInterfaces) return cieCode.noResources;
+  if (interfaces.some((one) => one.endpoints.length > mostEndpoints)) return cieCode.noResources;
+  const keys = interfaces.map((one) => one.publicKey);
+  if (new Set(keys).size !== keys.length) return cieCode.prohibited;
+  if (interfaces.filter((one) => one.kind === 'multipoint').length > 1) return cieCode.prohibited;
+  const known = new Set(snapshot.bindings.get(node.id)?.interfaces.map((one) => one.publicKey));
+  const added = keys.filter((key) => !known.has(key));
+  return added.some((key) => isForeign(snapshot, overlay, node, key)) ? cieCode.alreadyRegistered : cieCode.ok;
+}
+
+/** Whether another node has the key, or a key with the same link address. */
+function isForeign(snapshot: Snapshot, overlay: OverlayRecord, node: NodeRecord, key: PublicKey): boolean {
+  const owner = snapshot.nodeByKey.get(key);
+  if (owner !== undefined) return owner !== node.id;
+  const start = key.slice(0, 10);
+  for (const [other, holder] of snapshot.nodeByKey) {
+    if (holder === node.id || !other.startsWith(start)) continue;
+    if (linkAddress(overlay.linkPrefix, other) === linkAddress(overlay.linkPrefix, key)) return true;
+  }
+  return false;
+}
+
+function announced(request: NhrpMessage, cie: Cie): Prefix {
+  const address = cie.protocolAddress ?? request.source;
+  const bits = addressBits(familyOf(address));
+  return prefixOf(address, cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength);
+}
+
+function holdingTime(cie: Cie, overlay: OverlayRecord): Seconds {
+  return cie.holdingTime > 0 ? seconds(Math.min(cie.holdingTime, longestHolding)) : overlay.holdingTime;
+}
+
+function refuseAll(request: NhrpMessage<RegistrationRequest>, code: number): RegistrationOutcome {
+  const codes = request.body.cies.map(() => code);
+  return { reply: reply(request, codes, seconds(0)), transaction: undefined };
+}
+
+function reply(
+  request: NhrpMessage<RegistrationRequest>,
+  codes: readonly number[],
+  holding: Seconds,
+  binding?: BindingRecord,
+): NhrpMessage<RegistrationReply> {
+  const cies = request.body.cies.map((cie, index): Cie => {
+    const code = codes[index] ?? cieCode.prohibited;
+    return { ...cie, code, holdingTime: code === cieCode.ok ? holding : seconds(0) };
+  });
+  const observed = binding ? observedEndpoints(binding)[0] : undefined;
+  return answer(request, {
+    type: 'registration-reply',
+    unique: request.body.unique,
+    cies: [...cies],
+    observedEndpoint: observed,
+  });
+}
+
+function unique(prefixes: readonly Prefix[]): Prefix[] {
+  return [...new Set(prefixes)].sort((a, b) => lengthOf(a) - lengthOf(b) || (a < b ? -1 : 1));
+}

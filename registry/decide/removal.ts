@@ -1,0 +1,54 @@
+import type { NodeId } from '#proto/model/names.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
+import { addressesOf, transaction } from './node.ts';
+import type { BindingRecord, NodeRecord } from './records.ts';
+import type { Key, Snapshot, Transaction } from './state.ts';
+
+export interface Removal {
+  readonly node: NodeRecord;
+  readonly transaction: Transaction;
+}
+
+/** Takes a node and everything of it away: its certificate is worthless from then on. Fault: node-unknown. */
+export function removeNode(snapshot: Snapshot, id: NodeId): Result<Removal> {
+  const node = snapshot.nodes.get(id);
+  if (!node) return fail('node-unknown', `there is no node ${id}`);
+  const claims: Key[] = [
+    { kind: 'claim-name', name: node.name },
+    ...addressesOf(node).map((address) => ({ kind: 'claim-address', address }) as const),
+    ...node.prefixes.map((prefix) => ({ kind: 'claim-prefix', prefix }) as const),
+  ];
+  const binding = snapshot.bindings.get(id);
+  return ok({
+    node,
+    transaction: transaction({
+      unchanged: [
+        { kind: 'node', id },
+        { kind: 'binding', id },
+      ],
+      delete: [
+        { kind: 'node', id },
+        { kind: 'session', id },
+        ...claims,
+        { kind: 'binding', id },
+        ...(binding ? keyClaims(binding) : []),
+      ],
+    }),
+  });
+}
+
+/** Takes away what a node registered; the node stays enrolled. */
+export function removeBinding(binding: BindingRecord): Transaction {
+  const key: Key = { kind: 'binding', id: binding.node };
+  return transaction({ unchanged: [key], delete: [key, ...keyClaims(binding)] });
+}
+
+/** A node by id or name. Fault: node-unknown. */
+export function findNode(snapshot: Snapshot, text: string): Result<NodeRecord> {
+  for (const node of snapshot.nodes.values()) if (node.id === text || node.name === text) return ok(node);
+  return fail('node-unknown', `there is no node "${text.slice(0, 64)}": see dmwg show nodes`);
+}
+
+function keyClaims(binding: BindingRecord): Key[] {
+  return binding.interfaces.map((one) => ({ kind: 'claim-key', publicKey: one.publicKey }));
+}

@@ -1,0 +1,41 @@
+// What all answers to NHRP messages have in common.
+import type { Address } from '#proto/model/address.ts';
+import {
+  defaultHopCount,
+  errorCode,
+  type ErrorIndication,
+  type NhrpBody,
+  type NhrpMessage,
+} from '#proto/model/nhrp.ts';
+import { addressesOf } from './node.ts';
+import type { NodeRecord } from './records.ts';
+
+/** An answer: the header of the request, a new body, extensions unchanged and in order (RFC 2332 5.3). */
+export function answer<B extends NhrpBody>(request: NhrpMessage, body: B): NhrpMessage<B> {
+  return { ...request, hopCount: defaultHopCount, body };
+}
+
+/** RFC 2332 5.2.7: about `request`, to its sender. Contents are left out: on a session the request id says which it was. */
+export function errorAbout(request: NhrpMessage, code: number): NhrpMessage<ErrorIndication> {
+  return {
+    ...request,
+    hopCount: defaultHopCount,
+    extensions: [],
+    body: { type: 'error-indication', code, offset: 0, contents: new Uint8Array() },
+  };
+}
+
+/**
+ * The error that every request of a node may deserve: 15 hop count exceeded, 11 a source that is not the sender's, 1 an
+ * extension that is compulsory and unknown (the registry knows none).
+ */
+export function headerError(node: NodeRecord, request: NhrpMessage): number | undefined {
+  if (request.hopCount < 1) return errorCode.hopCountExceeded;
+  if (!isOwn(node, request.source)) return errorCode.authenticationFailure;
+  if (request.extensions.some((one) => one.compulsory)) return errorCode.unrecognisedExtension;
+  return undefined;
+}
+
+export function isOwn(node: NodeRecord, address: Address): boolean {
+  return addressesOf(node).includes(address);
+}

@@ -1,0 +1,200 @@
+import {
+  type Address,
+  familyOf,
+  hostPrefix,
+  isHostPrefix,
+  isMulticast,
+  lengthOf,
+  type Prefix,
+} from '#proto/model/address.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import {
+  type Cie,
+  cieCode,
+  errorCode,
+  type ErrorIndication,
+  type NhrpMessage,
+  type Rendezvous,
+  type ResolutionReply,
+  type ResolutionRequest,
+  type Target,
+  uniquePrefixLength,
+} from '#proto/model/nhrp.ts';
+import { type Milliseconds, type Seconds, seconds, type Timestamp } from '#proto/model/time.ts';
+import { addressFor, isBehindNat, liveBinding, multipointOf, nbmaOf, remaining } from './node.ts';
+import type { BindingRecord, NodeRecord } from './records.ts';
+import { rendezvous, type RendezvousPair } from './rendezvous.ts';
+import { answer, errorAbout, headerError } from './reply.ts';
+import { scopeOf } from './scope.ts';
+import type { Snapshot } from './state.ts';
+
+export interface ResolutionContext {
+  readonly now: Timestamp;
+  /** Round trip of the asker's session; undefined without one. */
+  readonly askerRtt: Milliseconds | undefined;
+  /** Round trip of the target's session; undefined while it is not connected: then nobody can tell it to start. */
+  readonly targetRtt: Milliseconds | undefined;
+}
+
+export interface ResolutionOutcome {
+  readonly reply: NhrpMessage<ResolutionReply> | NhrpMessage<ErrorIndication>;
+  /** For the node that was asked for, so that it prepares its side. To be sent with the reply. */
+  readonly forward: { readonly to: NodeId; readonly message: NhrpMessage<ResolutionRequest> } | undefined;
+  /** What the asker was told, which is to be purged when it is no longer so. Undefined for a refusal. */
+  readonly told: { readonly prefix: Prefix; readonly about: NodeId } | undefined;
+}
+
+/** The node behind an address, if its binding holds: whose round trip the caller measures before it resolves. */
+export function targetOf(snapshot: Snapshot, destination: Address, now: Timestamp): NodeId | undefined {
+  const match = snapshot.routes.match(destination);
+  return match && liveBinding(snapshot, match.value, now) ? match.value : undefined;
+}
+
+/** RFC 2332 5.2.1 and 5.2.2, answered from the snapshot alone. `asker` undefined: a tool of an operator. */
+export function resolve(
+  snapshot: Snapshot,
+  asker: NodeRecord | undefined,
+  request: NhrpMessage<ResolutionRequest>,
+  context: ResolutionContext,
+): ResolutionOutcome {
+  const error = requestError(asker, request);
+  if (error !== undefined) return { reply: errorAbout(request, error), forward: undefined, told: undefined };
+  const found = find(snapshot, asker, request, context.now);
+  if (typeof found === 'number') return { reply: refusal(request, found), forward: undefined, told: undefined };
+
+  const askerBinding = asker && liveBinding(snapshot, asker.id, context.now);
+  const meets = asker?.role === 'spoke' && found.node.role === 'spoke';
+  const pair = meets && askerBinding ? meet(askerBinding, found.binding, context) : undefined;
+  const reply = answer(request, {
+    type: 'resolution-reply',
+    router: request.body.router,
+    authoritative: true,
+    destinationStable: true,
+    unique: request.body.unique,
+    sourceStable: request.body.sourceStable,
+    cies: [bindingCie(found.binding, found.node, found.prefix, context.now)],
+    target: targetValue(found.node, found.binding, pair?.asker),
+  });
+  const told = { prefix: found.prefix, about: found.node.id };
+  if (!asker || !askerBinding || !pair) return { reply, forward: undefined, told };
+  return {
+    reply,
+    told,
+    forward: { to: found.node.id, message: introduce(request, asker, askerBinding, pair.target, context.now) },
+  };
+}
+
+interface Found {
+  readonly node: NodeRecord;
+  readonly binding: BindingRecord;
+  readonly prefix: Prefix;
+}
+
+/** What the request is about, or the code of its refusal. */
+function find(
+  snapshot: Snapshot,
+  asker: NodeRecord | undefined,
+  request: NhrpMessage<ResolutionRequest>,
+  now: Timestamp,
+): Found | number {
+  if (!snapshot.overlay) return cieCode.noResources;
+  if (asker && snapshot.overlay.phase === 1) return cieCode.prohibited;
+  if (isMulticast(request.destination)) return cieCode.noBinding;
+  const scope = scopeOf(snapshot, request.destination);
+  const node = scope && snapshot.nodes.get(scope.node);
+  const binding = scope && liveBinding(snapshot, scope.node, now);
+  if (!node || !binding || !multipointOf(binding)) return cieCode.noBinding;
+  if (node.id === asker?.id) return cieCode.prohibited;
+  const isAddress = node.address === request.destination || node.address6 === request.destination;
+  if (request.body.unique && !(isAddress && binding.unique)) return cieCode.notUnique;
+  return { node, binding, prefix: scope.prefix };
+}
+
+/** At most one CIE, and U implies one for exactly one address (RFC 2332 5.2.1). */
+function requestError(asker: NodeRecord | undefined, request: NhrpMessage<ResolutionRequest>): number | undefined {
+  const { cies, unique } = request.body;
+  if (asker) {
+    const error = headerError(asker, request);
+    if (error !== undefined) return error;
+  } else if (request.extensions.some((one) => one.compulsory)) {
+    return errorCode.unrecognisedExtension;
+  }
+  const first = cies[0];
+  if (cies.length > 1 || (unique && first && first.prefixLength !== uniquePrefixLength)) return errorCode.protocolError;
+  return undefined;
+}
+
+function meet(asker: BindingRecord, target: BindingRecord, context: ResolutionContext): RendezvousPair | undefined {
+  if (context.askerRtt === undefined || context.targetRtt === undefined || !multipointOf(asker)) return undefined;
+  return rendezvous({ binding: asker, rtt: context.askerRtt }, { binding: target, rtt: context.targetRtt });
+}
+
+/** The request as it goes on to the node that was asked for: with who asks, and where and when to meet it. */
+function introduce(
+  request: NhrpMessage<ResolutionRequest>,
+  asker: NodeRecord,
+  binding: BindingRecord,
+  meeting: Rendezvous,
+  now: Timestamp,
+): NhrpMessage<ResolutionRequest> {
+  const cie = bindingCie(binding, asker, hostPrefix(request.source), now);
+  const target = targetValue(asker, binding, meeting);
+  return { ...request, hopCount: request.hopCount - 1, body: { ...request.body, cies: [cie], target } };
+}
+
+/** The CIE of a binding: its prefix is around the request's address, its protocol address the node's own. */
+function bindingCie(binding: BindingRecord, node: NodeRecord, prefix: Prefix, now: Timestamp): Cie {
+  return {
+    code: cieCode.ok,
+    prefixLength: isHostPrefix(prefix) ? uniquePrefixLength : lengthOf(prefix),
+    mtu: binding.mtu,
+    holdingTime: bounded(remaining(binding, now)),
+    nbma: nbmaOf(node, binding),
+    protocolAddress: addressFor(node, familyOf(prefix)),
+    preference: 0,
+  };
+}
+
+function targetValue(node: NodeRecord, binding: BindingRecord, meeting: Rendezvous | undefined): Target | undefined {
+  const multipoint = multipointOf(binding);
+  return (
+    multipoint && {
+      node: node.id,
+      name: node.name,
+      address: node.address,
+      address6: node.address6,
+      prefixes: binding.prefixes,
+      publicKey: multipoint.publicKey,
+      nat: isBehindNat(binding),
+      rendezvous: meeting,
+    }
+  );
+}
+
+/** One CIE, holding time 0 (RFC 2332 5.2.2). */
+function refusal(request: NhrpMessage<ResolutionRequest>, code: number): NhrpMessage<ResolutionReply> {
+  const cie: Cie = {
+    code,
+    prefixLength: uniquePrefixLength,
+    mtu: 0,
+    holdingTime: seconds(0),
+    nbma: [],
+    protocolAddress: request.destination,
+    preference: 0,
+  };
+  return answer(request, {
+    type: 'resolution-reply',
+    router: request.body.router,
+    authoritative: true,
+    destinationStable: false,
+    unique: request.body.unique,
+    sourceStable: request.body.sourceStable,
+    cies: [cie],
+    target: undefined,
+  });
+}
+
+/** The field has 16 bits. */
+function bounded(holding: Seconds): Seconds {
+  return seconds(Math.min(holding, 65_535));
+}
