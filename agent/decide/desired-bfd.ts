@@ -1,0 +1,46 @@
+// Which BFD sessions there should be for a state.
+import type { Address } from '#proto/model/address.ts';
+import { linkAddress, type PublicKey } from '#proto/model/key.ts';
+import type { Instant, Milliseconds } from '#proto/model/time.ts';
+import type { PathId } from './event.ts';
+import { type AgentState, multipointName } from './state.ts';
+
+export interface BfdSession {
+  /** Link addresses of the own interface and of the other end's. */
+  readonly local: Address;
+  readonly remote: Address;
+  readonly interval: Milliseconds;
+  readonly multiplier: number;
+  /** RFC 5880 6.1: a passive end sends nothing before it has heard. */
+  readonly role: 'active' | 'passive';
+}
+
+export function desiredBfd(state: AgentState, now: Instant): ReadonlyMap<PathId, BfdSession> {
+  const sessions = new Map<PathId, BfdSession>();
+  const { config } = state;
+  const multipoint = state.interfaces.get(multipointName(state.self))?.publicKey;
+  if (!config || !multipoint || state.revoked !== undefined) return sessions;
+  const add = (path: PathId, own: PublicKey, other: PublicKey, role: BfdSession['role']): void => {
+    sessions.set(path, {
+      local: linkAddress(config.linkPrefix, own),
+      remote: linkAddress(config.linkPrefix, other),
+      interval: config.bfdInterval,
+      multiplier: config.bfdMultiplier,
+      role,
+    });
+  };
+  for (const [node, path] of state.hubs) {
+    const own = state.interfaces.get(path.interface)?.publicKey;
+    if (own && path.hub.publicKey) add(`hub:${node}`, own, path.hub.publicKey, 'active');
+  }
+  for (const [node, remote] of state.remotes) {
+    const started = remote.rendezvous === undefined || remote.rendezvous.startAt <= now;
+    const wanted = remote.phase === 'direct' || remote.phase === 'recovering' || (remote.phase === 'punching' && started);
+    if (wanted) add(`direct:${node}`, multipoint, remote.target.publicKey, 'active');
+  }
+  for (const peer of state.hub.peers?.values() ?? []) {
+    const tunnel = peer.interfaces.find((own) => own.kind === 'hub-tunnel' && own.hub === state.self.node);
+    if (tunnel) add(`spoke:${peer.node}`, multipoint, tunnel.publicKey, 'passive');
+  }
+  return sessions;
+}

@@ -1,0 +1,177 @@
+// What the host should look like for a state: interfaces, peers, routes, firewall, and the BFD sessions. A projection: it
+// decides nothing that step has not decided.
+import { type Address, hostPrefix, type Prefix } from '#proto/model/address.ts';
+import { linkAddress, type PublicKey } from '#proto/model/key.ts';
+import type { Target } from '#proto/model/nhrp.ts';
+import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
+import { type Seconds, seconds } from '#proto/model/time.ts';
+import { type FirewallState, type HostState, type PeerState, type RouteState, routeKey, type TunnelState } from './host.ts';
+import { type AgentState, multipointName, type OwnInterface, type Remote } from './state.ts';
+
+/** A shortcut is preferred to a hub's route of the same prefix. */
+const shortcutMetric = 50;
+const hubMetric = 100;
+/** Below the lifetime of UDP mappings in NATs (30 s in many). */
+const keepalive = seconds(25);
+const off = seconds(0);
+/** While a pair's traffic goes on through the hub it is indicated again after this time. */
+const indicateAgain = seconds(3);
+
+export function desiredHost(state: AgentState): HostState {
+  const { config } = state;
+  if (!config || state.revoked !== undefined) {
+    return { interfaces: new Map(), routes: new Map(), firewall: undefined, sysctls: new Map() };
+  }
+  const interfaces = new Map<string, TunnelState>();
+  for (const own of state.interfaces.values()) {
+    if (own.publicKey === undefined) continue;
+    interfaces.set(own.name, tunnel(state, config, own, own.publicKey));
+  }
+  const routes = new Map<string, RouteState>();
+  for (const route of state.self.role === 'hub' ? hubRoutes(state, config) : spokeRoutes(state, config)) {
+    if (interfaces.has(route.interface)) routes.set(routeKey(route), route);
+  }
+  return { interfaces, routes, firewall: firewall(state, config, [...interfaces.keys()]), sysctls: sysctls(state, config) };
+}
+
+function tunnel(state: AgentState, config: OverlayConfig, own: OwnInterface, publicKey: PublicKey): TunnelState {
+  const peers = own.kind === 'hub-tunnel' ? hubTunnelPeers(state, own) : multipointPeers(state, config);
+  return {
+    name: own.name,
+    publicKey,
+    listenPort: own.listenPort,
+    mtu: config.mtu,
+    up: true,
+    addresses: new Set([...ownAddresses(config).map(hostPrefix), hostPrefix(linkAddress(config.linkPrefix, publicKey))]),
+    peers: new Map(peers.map((peer) => [peer.publicKey, peer])),
+  };
+}
+
+function hubTunnelPeers(state: AgentState, own: OwnInterface): PeerState[] {
+  for (const { hub } of state.hubs.values()) {
+    if (hub.node !== own.hub || !hub.publicKey) continue;
+    const everything = new Set(['0.0.0.0/0' as Prefix, '::/0' as Prefix]);
+    return [{ publicKey: hub.publicKey, endpoint: hub.endpoints[0], allowedIps: everything, keepalive }];
+  }
+  return [];
+}
+
+function multipointPeers(state: AgentState, config: OverlayConfig): PeerState[] {
+  if (state.self.role === 'hub') {
+    return [...(state.hub.peers?.values() ?? [])].flatMap((peer) => spokePeers(state, config, peer));
+  }
+  // The reflector: the hub sees by it which public endpoint this interface has.
+  const reflectors = [...state.hubs.values()].flatMap(({ hub }) =>
+    hub.publicKey === undefined
+      ? []
+      : [
+          {
+            publicKey: hub.publicKey,
+            endpoint: hub.endpoints[0],
+            allowedIps: new Set([hostPrefix(linkAddress(config.linkPrefix, hub.publicKey))]),
+            keepalive,
+          },
+        ],
+  );
+  const directs = [...state.remotes.values()].filter(hasPeer).map((remote) => directPeer(config, remote));
+  return [...reflectors, ...directs];
+}
+
+/** On a hub: the spoke's tunnel to it carries everything, its multipoint interface only shows its endpoint. */
+function spokePeers(state: AgentState, config: OverlayConfig, peer: HubPeer): PeerState[] {
+  return peer.interfaces
+    .filter((own) => own.kind === 'multipoint' || own.hub === state.self.node)
+    .map((own) => {
+      const link = hostPrefix(linkAddress(config.linkPrefix, own.publicKey));
+      const carried = own.kind === 'hub-tunnel' ? [...nodeAddresses(peer).map(hostPrefix), ...peer.prefixes] : [];
+      return { publicKey: own.publicKey, endpoint: undefined, allowedIps: new Set([...carried, link]), keepalive: off };
+    });
+}
+
+function directPeer(config: OverlayConfig, remote: Remote): PeerState {
+  const { target } = remote;
+  const link = hostPrefix(linkAddress(config.linkPrefix, target.publicKey));
+  return {
+    publicKey: target.publicKey,
+    endpoint: remote.rendezvous?.rounds[Math.max(0, remote.rendezvous.next - 1)] ?? target.rendezvous?.rounds[0],
+    allowedIps: new Set([...nodeAddresses(target).map(hostPrefix), ...target.prefixes, link]),
+    // Only when there is a session: a keepalive would start a handshake before the rendezvous.
+    keepalive: remote.phase === 'direct' ? keepalive : (off satisfies Seconds),
+  };
+}
+
+export function hasPeer(remote: Remote): boolean {
+  return remote.phase !== 'failed';
+}
+
+function spokeRoutes(state: AgentState, config: OverlayConfig): RouteState[] {
+  const multipoint = multipointName(state.self);
+  const routes: RouteState[] = [{ prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric }];
+  for (const path of state.hubs.values()) {
+    if (!path.hub.publicKey) continue;
+    const link = hostPrefix(linkAddress(config.linkPrefix, path.hub.publicKey));
+    routes.push({ prefix: link, interface: path.interface, source: linkSource(state, config, path.interface), metric: hubMetric });
+  }
+  const active = state.activeHub === undefined ? undefined : state.hubs.get(state.activeHub);
+  if (active) {
+    for (const prefix of config.summaries) {
+      routes.push({ prefix, interface: active.interface, source: sourceFor(config, prefix), metric: hubMetric });
+    }
+  }
+  for (const shortcut of state.shortcuts.values()) {
+    if (state.remotes.get(shortcut.node)?.phase !== 'direct') continue;
+    const { prefix } = shortcut;
+    routes.push({ prefix, interface: multipoint, source: sourceFor(config, prefix), metric: shortcutMetric });
+  }
+  return routes;
+}
+
+/** Out of the one multipoint interface: WireGuard's own table chooses the peer, and goes on when the agent does not. */
+function hubRoutes(state: AgentState, config: OverlayConfig): RouteState[] {
+  const multipoint = multipointName(state.self);
+  const routes = config.summaries.map((prefix) => ({
+    prefix,
+    interface: multipoint,
+    source: sourceFor(config, prefix),
+    metric: hubMetric,
+  }));
+  return [...routes, { prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric }];
+}
+
+function firewall(state: AgentState, config: OverlayConfig, tunnels: readonly string[]): FirewallState {
+  const multipoint = multipointName(state.self);
+  const isHub = state.self.role === 'hub';
+  return {
+    indicate: isHub && config.phase === 3 ? [multipoint] : [],
+    nflogGroup: state.self.nflogGroup,
+    indicateAgain,
+    account: isHub ? [] : [multipoint],
+    idleTimeout: config.idleTimeout,
+    linkPrefix: config.linkPrefix,
+    tunnels,
+  };
+}
+
+function sysctls(state: AgentState, config: OverlayConfig): ReadonlyMap<string, string> {
+  if (state.self.role !== 'hub' && config.prefixes.length === 0) return new Map();
+  const forwarding = new Map([['net.ipv4.ip_forward', '1']]);
+  if (config.address6) forwarding.set('net.ipv6.conf.all.forwarding', '1');
+  return forwarding;
+}
+
+function ownAddresses(config: OverlayConfig): Address[] {
+  return config.address6 ? [config.address, config.address6] : [config.address];
+}
+
+function nodeAddresses(node: Pick<Target, 'address' | 'address6'>): Address[] {
+  return node.address6 ? [node.address, node.address6] : [node.address];
+}
+
+function sourceFor(config: OverlayConfig, prefix: Prefix): Address | undefined {
+  return prefix.includes(':') ? config.address6 : config.address;
+}
+
+function linkSource(state: AgentState, config: OverlayConfig, name: string): Address | undefined {
+  const key = state.interfaces.get(name)?.publicKey;
+  return key && linkAddress(config.linkPrefix, key);
+}

@@ -1,0 +1,70 @@
+// What can happen to the agent, and what it wants done besides the desired state. Both are closed unions of plain data.
+import type { Address } from '#proto/model/address.ts';
+import type { Endpoint } from '#proto/model/endpoint.ts';
+import type { PublicKey } from '#proto/model/key.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import type { NodeMessage, RegistryMessage } from '#proto/model/session.ts';
+import type { Instant } from '#proto/model/time.ts';
+import type { BfdState } from './state.ts';
+
+/** A BFD session: a hub seen from a spoke, a spoke seen from its hub, or the other end of a shortcut. */
+export type PathId = `hub:${NodeId}` | `spoke:${NodeId}` | `direct:${NodeId}`;
+
+export type Event =
+  | { readonly kind: 'connected'; readonly endpoint: string }
+  | { readonly kind: 'disconnected' }
+  | { readonly kind: 'revoked'; readonly detail: string }
+  | { readonly kind: 'message'; readonly message: RegistryMessage }
+  | { readonly kind: 'key-made'; readonly interface: string; readonly publicKey: PublicKey }
+  | { readonly kind: 'port-taken'; readonly interface: string }
+  | { readonly kind: 'local-addresses'; readonly addresses: readonly Address[] }
+  | { readonly kind: 'bfd'; readonly path: PathId; readonly state: BfdState; readonly remoteState: BfdState }
+  /** A look at the peers of one interface. */
+  | { readonly kind: 'peers'; readonly interface: string; readonly peers: ReadonlyMap<PublicKey, ObservedPeer> }
+  /** Remote addresses that shortcuts carried traffic of within the idle timeout. */
+  | { readonly kind: 'activity'; readonly addresses: readonly Address[] }
+  /** A hub's kernel saw the first packet of a pair pass through the overlay. */
+  | { readonly kind: 'indication'; readonly source: Address; readonly destination: Address; readonly head: Uint8Array }
+  | { readonly kind: 'tick' };
+
+export interface ObservedPeer {
+  readonly endpoint: Endpoint | undefined;
+  readonly rxBytes: number;
+}
+
+export type Effect =
+  | { readonly kind: 'send'; readonly message: NodeMessage }
+  | { readonly kind: 'make-key'; readonly interface: string }
+  /** Make the peer anew at this endpoint, so that the next packet starts a handshake at once. */
+  | {
+      readonly kind: 'replace-peer';
+      readonly interface: string;
+      readonly publicKey: PublicKey;
+      readonly endpoint: Endpoint;
+    }
+  /** Send a BFD packet now. */
+  | { readonly kind: 'kick'; readonly path: PathId }
+  | { readonly kind: 'inspect-peers'; readonly interface: string }
+  | { readonly kind: 'inspect-activity' }
+  /** One line in the log. */
+  | {
+      readonly kind: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly fields: Readonly<Record<string, unknown>>;
+    };
+
+/** One step: its time, its randomness ([0, 1)), and the effects that it collects. */
+export interface Turn {
+  readonly now: Instant;
+  readonly random: () => number;
+  readonly effects: Effect[];
+}
+
+export function note(turn: Turn, message: string, fields: Readonly<Record<string, unknown>>): void {
+  turn.effects.push({ kind: 'log', level: 'info', message, fields });
+}
+
+export function warn(turn: Turn, message: string, fields: Readonly<Record<string, unknown>>): void {
+  turn.effects.push({ kind: 'log', level: 'warn', message, fields });
+}

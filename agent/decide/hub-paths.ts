@@ -1,0 +1,129 @@
+// Hub tunnels of a spoke: liveness, choice of the active hub, and repair of a tunnel whose WireGuard session is dead.
+import type { PublicKey } from '#proto/model/key.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import type { OverlayConfig } from '#proto/model/session.ts';
+import { after, milliseconds } from '#proto/model/time.ts';
+import { note, type ObservedPeer, type Turn, warn } from './event.ts';
+import { tunnelTo } from './own-interfaces.ts';
+import { receive } from './reception.ts';
+import { type AgentState, type BfdState, type HubPath, withEntry } from './state.ts';
+
+/** A tunnel that was Up is given this long to prove that packets still arrive, before its peer is made anew. */
+const proofMs = 600;
+const firstRepairMs = 250;
+const lastRepairMs = 5000;
+
+/** Paths for the hubs of a new configuration; what is known of those that stay is kept. */
+export function configureHubs(state: AgentState, config: OverlayConfig, turn: Turn): AgentState {
+  if (state.self.role !== 'spoke') return state;
+  const hubs = new Map<NodeId, HubPath>();
+  for (const hub of config.hubs) {
+    const own = tunnelTo(state.interfaces, hub.node);
+    if (!own) continue;
+    const old = state.hubs.get(hub.node);
+    if (!old) {
+      hubs.set(hub.node, {
+        hub,
+        interface: own.name,
+        bfd: 'down',
+        since: turn.now,
+        everUp: false,
+        repairAt: after(turn.now, milliseconds(firstRepairMs)),
+        repairs: 0,
+        reception: undefined,
+      });
+      continue;
+    }
+    const moved = old.hub.endpoints[0] !== hub.endpoints[0] && old.hub.publicKey === hub.publicKey;
+    const endpoint = hub.endpoints[0];
+    if (moved && endpoint && hub.publicKey) {
+      turn.effects.push({ kind: 'replace-peer', interface: old.interface, publicKey: hub.publicKey, endpoint });
+    }
+    hubs.set(hub.node, { ...old, hub });
+  }
+  return chooseHub({ ...state, hubs }, turn);
+}
+
+export function hubBfd(state: AgentState, node: NodeId, bfd: BfdState, turn: Turn): AgentState {
+  const path = state.hubs.get(node);
+  if (!path || path.bfd === bfd) return state;
+  const wasUp = path.bfd === 'up';
+  const isUp = bfd === 'up';
+  const next: HubPath = {
+    ...path,
+    bfd,
+    since: wasUp !== isUp ? turn.now : path.since,
+    everUp: path.everUp || isUp,
+    repairAt: isUp ? undefined : wasUp ? after(turn.now, milliseconds(proofMs)) : path.repairAt,
+    repairs: isUp ? 0 : path.repairs,
+    reception: isUp ? undefined : path.reception,
+  };
+  if (isUp) note(turn, 'hub path up', { hub: path.hub.name, interface: path.interface });
+  if (wasUp) {
+    warn(turn, 'hub path down', { hub: path.hub.name, interface: path.interface });
+    turn.effects.push({ kind: 'inspect-peers', interface: path.interface });
+  }
+  return chooseHub({ ...state, hubs: withEntry(state.hubs, node, next) }, turn);
+}
+
+/** Looks at tunnels that are not Up and whose time has come; repairHub gets the answer. */
+export function inspectHubs(state: AgentState, turn: Turn): AgentState {
+  let hubs = state.hubs;
+  for (const [node, path] of state.hubs) {
+    if (path.repairAt === undefined || path.repairAt > turn.now) continue;
+    turn.effects.push({ kind: 'inspect-peers', interface: path.interface });
+    const wait = Math.min(firstRepairMs * 2 ** Math.min(path.repairs, 10), lastRepairMs);
+    const jittered = wait * (0.75 + turn.random() * 0.25);
+    hubs = withEntry(hubs, node, {
+      ...path,
+      repairs: path.repairs + 1,
+      repairAt: after(turn.now, milliseconds(path.everUp ? Math.max(jittered, proofMs) : jittered)),
+    });
+  }
+  return hubs === state.hubs ? state : { ...state, hubs };
+}
+
+/**
+ * The answer to a look. Without BFD but with packets arriving, the tunnel works and only the hub's agent is away: leave it.
+ * With nothing arriving, the hub may have lost its keys (WireGuard would stay dark for up to two minutes): make the peer anew.
+ */
+export function repairHub(
+  state: AgentState,
+  name: string,
+  peers: ReadonlyMap<PublicKey, ObservedPeer>,
+  turn: Turn,
+): AgentState {
+  for (const [node, path] of state.hubs) {
+    const { publicKey, endpoints } = path.hub;
+    if (path.interface !== name || path.bfd === 'up' || publicKey === undefined) continue;
+    const seen = peers.get(publicKey);
+    if (!seen) return state;
+    const { reception, arrived } = receive(path.reception, seen.rxBytes, turn.now);
+    const endpoint = endpoints[0];
+    if (!arrived && endpoint) {
+      turn.effects.push({ kind: 'replace-peer', interface: name, publicKey, endpoint });
+    }
+    turn.effects.push({ kind: 'kick', path: `hub:${node}` });
+    return { ...state, hubs: withEntry(state.hubs, node, { ...path, reception }) };
+  }
+  return state;
+}
+
+/** The best hub that is Up. With none Up the choice stays: a hub whose agent died goes on forwarding. */
+function chooseHub(state: AgentState, turn: Turn): AgentState {
+  const current = state.activeHub === undefined ? undefined : state.hubs.get(state.activeHub);
+  const ranked = [...state.hubs.values()].sort(
+    (a, b) =>
+      Number(b.bfd === 'up') - Number(a.bfd === 'up') ||
+      a.hub.priority - b.hub.priority ||
+      // Sticky: of equals, the one in use.
+      Number(b === current) - Number(a === current) ||
+      (a.hub.node < b.hub.node ? -1 : 1),
+  );
+  const best = ranked[0];
+  const keep = current !== undefined && best?.bfd !== 'up';
+  const chosen = keep ? current : best;
+  if (chosen?.hub.node === state.activeHub) return state;
+  if (chosen) note(turn, 'active hub', { hub: chosen.hub.name, interface: chosen.interface });
+  return { ...state, activeHub: chosen?.hub.node };
+}

@@ -1,0 +1,64 @@
+// Which WireGuard interfaces a node has: the multipoint interface, and on a spoke one tunnel a hub.
+import type { NodeId } from '#proto/model/names.ts';
+import type { OverlayConfig } from '#proto/model/session.ts';
+import type { Turn } from './event.ts';
+import { type AgentState, multipointName, type OwnInterface } from './state.ts';
+
+/** Interfaces for this overlay; a hub keeps its tunnel's name for as long as it is a hub. Asks for the keys that are missing. */
+export function ownInterfaces(state: AgentState, config: OverlayConfig, turn: Turn): ReadonlyMap<string, OwnInterface> {
+  const { self } = state;
+  const next = new Map<string, OwnInterface>();
+  const multipoint = multipointName(self);
+  next.set(
+    multipoint,
+    state.interfaces.get(multipoint) ?? {
+      name: multipoint,
+      kind: 'multipoint',
+      hub: undefined,
+      listenPort: self.listenPort ?? randomPort(turn),
+      publicKey: undefined,
+    },
+  );
+  if (self.role === 'spoke') {
+    for (const hub of config.hubs) {
+      const existing = tunnelTo(state.interfaces, hub.node);
+      const name = existing?.name ?? freeName(state, next);
+      next.set(
+        name,
+        existing ?? {
+          name,
+          kind: 'hub-tunnel',
+          hub: hub.node,
+          listenPort: randomPort(turn),
+          publicKey: undefined,
+        },
+      );
+    }
+  }
+  for (const own of next.values()) {
+    if (own.publicKey === undefined) turn.effects.push({ kind: 'make-key', interface: own.name });
+  }
+  return next;
+}
+
+export function tunnelTo(interfaces: ReadonlyMap<string, OwnInterface>, hub: NodeId): OwnInterface | undefined {
+  for (const own of interfaces.values()) {
+    if (own.hub === hub) return own;
+  }
+  return undefined;
+}
+
+/**
+ * Below Linux's ephemeral ports, so that no other program is given it by chance. Random, so that two spokes behind one NAT
+ * keep different ports, and the NAT has no reason to change either.
+ */
+export function randomPort(turn: Turn): number {
+  return 20_000 + Math.floor(turn.random() * 12_000);
+}
+
+function freeName(state: AgentState, taken: ReadonlyMap<string, OwnInterface>): string {
+  for (let index = 1; ; index += 1) {
+    const name = `${state.self.interfacePrefix}-h${String(index)}`;
+    if (!taken.has(name) && !state.interfaces.has(name)) return name;
+  }
+}

@@ -1,0 +1,171 @@
+// Registration (RFC 2332 5.2.3): what this node tells the registry about itself, when, and what came of it.
+import { type Address, familyOf, lengthOf, networkOf } from '#proto/model/address.ts';
+import { type Endpoint, endpointOf } from '#proto/model/endpoint.ts';
+import {
+  cieCode,
+  defaultHopCount,
+  type NhrpMessage,
+  type NodeInterface,
+  type RegistrationReply,
+  type RegistrationRequest,
+  uniquePrefixLength,
+} from '#proto/model/nhrp.ts';
+import { after, type Instant, milliseconds, toMilliseconds } from '#proto/model/time.ts';
+import { note, type Turn, warn } from './event.ts';
+import { type AgentState, multipointName } from './state.ts';
+
+type Part = 'address' | 'address6' | 'prefixes';
+
+/** Waits before a request is repeated. */
+const retryWaits = [1000, 2000, 4000, 7000];
+
+/** Registers when there is something new to say, a refresh is due, or a reply is overdue. */
+export function register(state: AgentState, turn: Turn): AgentState {
+  const { config, registration } = state;
+  if (state.connectedTo === undefined || !config || state.revoked !== undefined) return state;
+  const interfaces = describeInterfaces(state);
+  if (interfaces === undefined) return state;
+  const fingerprint = JSON.stringify([interfaces, config.address, config.address6, config.prefixes, config.holdingTime]);
+  const changed = fingerprint !== registration.fingerprint;
+  if (!changed && (registration.nextAt === undefined || registration.nextAt > turn.now)) return state;
+
+  const overdue = !changed && registration.pending.size > 0;
+  const retries = overdue ? registration.retries + 1 : 0;
+  const pending = new Map<number, Part>();
+  let id = state.nextRequestId;
+  const parts: Part[] = ['address', ...(config.address6 ? (['address6'] as const) : []), 'prefixes'];
+  for (const part of parts) {
+    // A retry keeps its request ID (RFC 2332 5.2.0.1).
+    const reused = overdue ? [...registration.pending].find(([, old]) => old === part)?.[0] : undefined;
+    if (overdue && reused === undefined) continue;
+    const requestId = reused ?? id++;
+    pending.set(requestId, part);
+    const message = request(state, part, requestId, interfaces);
+    if (message) turn.effects.push({ kind: 'send', message: { type: 'nhrp', message } });
+  }
+  return {
+    ...state,
+    nextRequestId: id,
+    registration: {
+      ...registration,
+      fingerprint,
+      pending,
+      retries,
+      refused: overdue ? registration.refused : [],
+      nextAt: after(turn.now, milliseconds(retryWaits[Math.min(retries, retryWaits.length - 1)] ?? 7000)),
+    },
+  };
+}
+
+/** Takes a reply; any code but 0 is a NAK, which is shown and asked again at the next refresh. */
+export function registrationReply(state: AgentState, message: NhrpMessage<RegistrationReply>, turn: Turn): AgentState {
+  const { registration, config } = state;
+  const part = registration.pending.get(message.requestId);
+  if (part === undefined || !config) return state;
+  const pending = new Map(registration.pending);
+  pending.delete(message.requestId);
+  const refused = [...registration.refused];
+  for (const cie of message.body.cies) {
+    if (cie.code === cieCode.ok) continue;
+    const what = `${cie.protocolAddress ?? message.source}/${String(cie.prefixLength)}`;
+    refused.push(`${what}: ${registrationNak(cie.code)}`);
+    warn(turn, 'registration refused', { what, code: cie.code, reason: registrationNak(cie.code) });
+  }
+  if (pending.size === 0 && refused.length === 0 && registration.retries === 0) {
+    note(turn, 'registered', { address: config.address });
+  }
+  return {
+    ...state,
+    registration: {
+      ...registration,
+      pending,
+      refused,
+      observedEndpoint: message.body.observedEndpoint ?? registration.observedEndpoint,
+      nextAt: pending.size > 0 ? registration.nextAt : refreshAt(state, turn),
+    },
+  };
+}
+
+/** After a new session everything is said again. */
+export function forgetRegistration(state: AgentState): AgentState {
+  return {
+    ...state,
+    registration: { ...state.registration, fingerprint: undefined, pending: new Map(), nextAt: undefined },
+  };
+}
+
+/** The endpoints that the multipoint interface claims. */
+export function claimedEndpoints(state: AgentState): readonly Endpoint[] {
+  const port = state.interfaces.get(multipointName(state.self))?.listenPort;
+  if (state.self.role === 'hub' || port === undefined) return state.self.endpoints;
+  return state.localAddresses.map((address) => endpointOf(address, port));
+}
+
+export function registrationNak(code: number): string {
+  switch (code) {
+    case cieCode.prohibited:
+      return 'prohibited (the registry does not allow this node to announce it)';
+    case cieCode.noResources:
+      return 'the registry has no resources left';
+    case cieCode.alreadyRegistered:
+      return 'already registered by another node';
+    default:
+      return `code ${String(code)}`;
+  }
+}
+
+function refreshAt(state: AgentState, turn: Turn): Instant {
+  const third = toMilliseconds(state.config?.holdingTime ?? (0 as never)) / 3;
+  return after(turn.now, milliseconds(third * (0.9 + turn.random() * 0.1)));
+}
+
+function describeInterfaces(state: AgentState): NodeInterface[] | undefined {
+  const described: NodeInterface[] = [];
+  for (const own of state.interfaces.values()) {
+    if (own.publicKey === undefined) return undefined;
+    const endpoints = own.kind === 'multipoint' ? claimedEndpoints(state) : [];
+    described.push({ kind: own.kind, publicKey: own.publicKey, hub: own.hub, endpoints });
+  }
+  return described.length > 0 ? described : undefined;
+}
+
+function request(
+  state: AgentState,
+  part: Part,
+  requestId: number,
+  interfaces: readonly NodeInterface[],
+): NhrpMessage<RegistrationRequest> | undefined {
+  const { config } = state;
+  if (!config) return undefined;
+  const own: Address | undefined = part === 'address6' ? config.address6 : config.address;
+  if (!own) return undefined;
+  const common = {
+    code: cieCode.ok,
+    mtu: config.mtu,
+    holdingTime: config.holdingTime,
+    nbma: claimedEndpoints(state),
+    preference: 0,
+  };
+  const cies =
+    part === 'prefixes'
+      ? config.prefixes.map((prefix) => ({
+          ...common,
+          prefixLength: lengthOf(prefix),
+          protocolAddress: networkOf(prefix),
+        }))
+      : [{ ...common, prefixLength: uniquePrefixLength, protocolAddress: own }];
+  return {
+    hopCount: defaultHopCount,
+    requestId,
+    sourceNbma: claimedEndpoints(state)[0],
+    source: own,
+    destination: own,
+    extensions: [],
+    body: { type: 'registration-request', unique: part !== 'prefixes', cies, interfaces },
+  };
+}
+
+/** IPv4 before IPv6. */
+export function sortAddresses(addresses: readonly Address[]): readonly Address[] {
+  return [...addresses].sort((a, b) => familyOf(a) - familyOf(b) || (a < b ? -1 : a > b ? 1 : 0));
+}

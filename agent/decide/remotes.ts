@@ -1,0 +1,217 @@
+// Direct tunnels: from a rendezvous to BFD Up, through losses, to the end. One Remote is one other node.
+import type { PublicKey } from '#proto/model/key.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import type { Target } from '#proto/model/nhrp.ts';
+import { after, type Instant, type Milliseconds, milliseconds } from '#proto/model/time.ts';
+import { note, type ObservedPeer, type Turn, warn } from './event.ts';
+import { receive } from './reception.ts';
+import { type AgentState, type BfdState, multipointName, type Remote, withEntry, withoutEntry } from './state.ts';
+
+/** Longer than any detection time we configure: until then the other end has stopped sending by the direct path. */
+const closingMs = 3000;
+/** In recovering: how often the peer is looked at, and for how long it may be silent. */
+const recoveryLookMs = 2000;
+const recoveryMs = 15_000;
+/** Back-off after failed attempts. */
+const firstRetryMs = 5000;
+const lastRetryMs = 300_000;
+/** A path that was Up for this long starts with a clean slate. */
+const stableMs = 60_000;
+
+/** A binding of this node was learned: start the tunnel, unless there is one or its time has not come. */
+export function meet(state: AgentState, target: Target, turn: Turn): AgentState {
+  const old = state.remotes.get(target.node);
+  const sameKey = old?.target.publicKey === target.publicKey;
+  if (old && sameKey) {
+    if (old.phase === 'direct' || old.phase === 'punching') return put(state, { ...old, target });
+    // Its tunnel works, only its agent is away: a new attempt would break what it still sends.
+    if (old.phase === 'recovering' && !isSilent(old, 2 * recoveryLookMs, turn)) return put(state, { ...old, target });
+    if (old.phase === 'failed' && old.retryAt > turn.now && target.rendezvous === undefined) return state;
+  }
+  const { rendezvous } = target;
+  if (!rendezvous || rendezvous.rounds.length === 0) {
+    return fail(state, remoteOf(target, old, turn), 'no endpoint of the other end is known', turn);
+  }
+  const fresh = remoteOf(target, sameKey ? old : undefined, turn);
+  return put(state, {
+    ...fresh,
+    phase: 'punching',
+    since: turn.now,
+    bfd: 'down',
+    rendezvous: {
+      startAt: after(turn.now, rendezvous.startAfter),
+      round: rendezvous.round,
+      rounds: rendezvous.rounds,
+      next: 1,
+    },
+    nextAt: undefined,
+    reason: undefined,
+  });
+}
+
+export function directBfd(
+  state: AgentState,
+  node: NodeId,
+  seen: { readonly state: BfdState; readonly remoteState: BfdState },
+  turn: Turn,
+): AgentState {
+  const remote = state.remotes.get(node);
+  if (!remote || remote.phase === 'failed' || remote.phase === 'closing') return state;
+  if (seen.state === 'up') {
+    if (remote.phase === 'direct') return state;
+    note(turn, 'direct', { node: remote.target.name, tookMs: Math.round(turn.now - remote.since) });
+    return put(state, {
+      ...remote,
+      phase: 'direct',
+      since: turn.now,
+      bfd: 'up',
+      everUp: true,
+      rendezvous: undefined,
+      nextAt: undefined,
+      reason: undefined,
+    });
+  }
+  if (remote.phase !== 'direct') return put(state, { ...remote, bfd: seen.state });
+  if (seen.remoteState === 'admin-down') {
+    note(turn, 'the other end closes the direct path', { node: remote.target.name });
+    return close({ ...state, shortcuts: withoutShortcutsOf(state, node) }, remote, turn);
+  }
+  warn(turn, 'direct path lost', { node: remote.target.name });
+  turn.effects.push({ kind: 'inspect-peers', interface: multipointName(state.self) });
+  const failures = turn.now - remote.since >= stableMs ? 0 : remote.failures;
+  return put(state, {
+    ...remote,
+    failures,
+    phase: 'recovering',
+    since: turn.now,
+    bfd: seen.state,
+    reception: undefined,
+    nextAt: after(turn.now, milliseconds(recoveryLookMs)),
+    retryAt: after(turn.now, retryWait(failures)),
+    reason: 'direct path lost: no BFD packet arrives by it',
+  });
+}
+
+/** Nothing needs the tunnel any more. */
+export function retire(state: AgentState, node: NodeId, turn: Turn): AgentState {
+  const remote = state.remotes.get(node);
+  if (!remote) return state;
+  if (remote.phase === 'failed') return { ...state, remotes: withoutEntry(state.remotes, node) };
+  return remote.phase === 'closing' ? state : close(state, remote, turn);
+}
+
+/** Runs the rounds of rendezvous and the deadlines of the other phases. */
+export function tickRemotes(state: AgentState, turn: Turn): AgentState {
+  let next = state;
+  for (const remote of state.remotes.values()) {
+    if (remote.phase === 'punching') next = punch(next, remote, turn);
+    else if (remote.nextAt !== undefined && remote.nextAt <= turn.now) {
+      if (remote.phase === 'closing') next = { ...next, remotes: withoutEntry(next.remotes, remote.target.node) };
+      if (remote.phase === 'recovering') {
+        turn.effects.push({ kind: 'inspect-peers', interface: multipointName(state.self) });
+        next = put(next, { ...remote, nextAt: after(turn.now, milliseconds(recoveryLookMs)) });
+      }
+    }
+  }
+  return next;
+}
+
+/**
+ * A look at the peers of the multipoint interface. While packets arrive from a peer its tunnel works, whatever BFD says (the
+ * other agent may be away and its kernel still send this way): then the peer must stay as it is.
+ */
+export function inspectRemotes(
+  state: AgentState,
+  peers: ReadonlyMap<PublicKey, ObservedPeer>,
+  turn: Turn,
+): AgentState {
+  let next = state;
+  for (const remote of state.remotes.values()) {
+    const seen = peers.get(remote.target.publicKey);
+    if (!seen || remote.phase !== 'recovering') continue;
+    const { reception } = receive(remote.reception, seen.rxBytes, turn.now);
+    const looked = { ...remote, reception };
+    next = isSilent(looked, recoveryMs, turn) ? fail(next, looked, 'direct path lost and not come back', turn) : put(next, looked);
+  }
+  return next;
+}
+
+function punch(state: AgentState, remote: Remote, turn: Turn): AgentState {
+  const progress = remote.rendezvous;
+  if (!progress || roundAt(progress, progress.next) > turn.now) return state;
+  const endpoint = progress.rounds[progress.next];
+  if (endpoint === undefined) {
+    return fail(state, remote, `no packet came through from ${progress.rounds.join(', ')}`, turn);
+  }
+  const { node, publicKey } = remote.target;
+  turn.effects.push({ kind: 'replace-peer', interface: multipointName(state.self), publicKey, endpoint });
+  turn.effects.push({ kind: 'kick', path: `direct:${node}` });
+  return put(state, { ...remote, rendezvous: { ...progress, next: progress.next + 1 } });
+}
+
+/** The moment of a round; after the last one, the moment of giving up. */
+export function roundAt(progress: { readonly startAt: Instant; readonly round: number }, index: number): Instant {
+  return after(progress.startAt, milliseconds(progress.round * index));
+}
+
+function fail(state: AgentState, remote: Remote, reason: string, turn: Turn): AgentState {
+  const wait = retryWait(remote.failures);
+  note(turn, 'no direct path', { node: remote.target.name, reason, retryAfterMs: wait });
+  return put(state, {
+    ...remote,
+    phase: 'failed',
+    since: turn.now,
+    bfd: 'down',
+    rendezvous: undefined,
+    failures: remote.failures + 1,
+    retryAt: after(turn.now, wait),
+    nextAt: undefined,
+    reason,
+  });
+}
+
+function close(state: AgentState, remote: Remote, turn: Turn): AgentState {
+  note(turn, 'direct path closed', { node: remote.target.name });
+  return put(state, {
+    ...remote,
+    phase: 'closing',
+    since: turn.now,
+    bfd: 'admin-down',
+    rendezvous: undefined,
+    nextAt: after(turn.now, milliseconds(closingMs)),
+    reason: undefined,
+  });
+}
+
+/** Whether nothing has arrived from the peer for `span` milliseconds of looking. */
+export function isSilent(remote: Remote, span: number, turn: Turn): boolean {
+  return turn.now - Math.max(remote.reception?.changedAt ?? 0, remote.since) >= span;
+}
+
+function retryWait(failures: number): Milliseconds {
+  return milliseconds(Math.min(firstRetryMs * 2 ** Math.min(failures, 10), lastRetryMs));
+}
+
+function remoteOf(target: Target, old: Remote | undefined, turn: Turn): Remote {
+  return {
+    target,
+    phase: old?.phase ?? 'punching',
+    since: turn.now,
+    bfd: 'down',
+    everUp: old?.everUp ?? false,
+    rendezvous: undefined,
+    failures: old?.failures ?? 0,
+    retryAt: turn.now,
+    nextAt: undefined,
+    reception: undefined,
+    reason: undefined,
+  };
+}
+
+function put(state: AgentState, remote: Remote): AgentState {
+  return { ...state, remotes: withEntry(state.remotes, remote.target.node, remote) };
+}
+
+function withoutShortcutsOf(state: AgentState, node: NodeId): AgentState['shortcuts'] {
+  return new Map([...state.shortcuts].filter(([, shortcut]) => shortcut.node !== node));
+}

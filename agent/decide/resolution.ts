@@ -1,0 +1,286 @@
+// On-demand resolution (RFC 2332 5.2.1, 5.2.2) and the cache of bindings that came of it.
+import { type Address, addressBits, containsAddress, containsPrefix, familyOf, lengthOf, networkOf, overlaps, type Prefix, prefixOf } from '#proto/model/address.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import {
+  type Cie,
+  cieCode,
+  defaultHopCount,
+  errorCode,
+  type NhrpMessage,
+  type PurgeRequest,
+  type ResolutionReply,
+  type ResolutionRequest,
+  type TrafficIndication,
+  type Target,
+  uniquePrefixLength,
+} from '#proto/model/nhrp.ts';
+import { after, milliseconds, type Seconds, toMilliseconds } from '#proto/model/time.ts';
+import { note, type Turn } from './event.ts';
+import { claimedEndpoints } from './registration.ts';
+import { meet, retire } from './remotes.ts';
+import { type AgentState, type Resolution, type Shortcut, withEntry, withoutEntry } from './state.ts';
+
+/** As FRR's nhrpd: 1, 2, 4, 7 s, and given up after 30 s. */
+const retryWaits = [1000, 2000, 4000, 7000, 7000, 9000];
+
+/** A hub carried traffic from here to `destination`: find the way, unless that is under way or known not to work now. */
+export function indicated(state: AgentState, message: NhrpMessage<TrafficIndication>, turn: Turn): AgentState {
+  const { source, destination } = message;
+  const { config } = state;
+  if (!config || config.phase === 1 || state.self.role !== 'spoke' || !isOwn(state, source)) return state;
+  if (isOwn(state, destination) || state.resolutions.has(destination)) return state;
+  const shortcut = matchShortcut(state, destination);
+  const remote = shortcut && state.remotes.get(shortcut.node);
+  if (remote?.phase === 'punching' || (remote && remote.retryAt > turn.now)) return state;
+  // Direct: the packet was on its way to the hub before the route changed.
+  if (remote?.phase === 'direct') return state;
+  return ask(state, source, destination, turn);
+}
+
+/** Sends a Resolution Request and remembers it. */
+function ask(state: AgentState, source: Address, destination: Address, turn: Turn): AgentState {
+  const resolution: Resolution = {
+    source,
+    destination,
+    requestId: state.nextRequestId,
+    tries: 1,
+    nextAt: after(turn.now, milliseconds(1000)),
+    negativeUntil: undefined,
+  };
+  note(turn, 'resolving', { destination, source });
+  sendRequest(state, resolution, turn);
+  return {
+    ...state,
+    nextRequestId: state.nextRequestId + 1,
+    resolutions: withEntry(state.resolutions, destination, resolution),
+  };
+}
+
+export function resolutionReply(state: AgentState, message: NhrpMessage<ResolutionReply>, turn: Turn): AgentState {
+  const asked = [...state.resolutions.values()].find(
+    (entry) => entry.requestId === message.requestId && entry.negativeUntil === undefined,
+  );
+  const cie = message.body.cies[0];
+  const { target } = message.body;
+  if (!asked || !cie) {
+    sendError(state, message, errorCode.invalidReply, turn);
+    return state;
+  }
+  if (cie.code !== cieCode.ok || !target) {
+    note(turn, 'resolution refused', { destination: asked.destination, code: cie.code });
+    const wait = toMilliseconds(state.config?.negativeHoldingTime ?? (30 as Seconds));
+    const negative = { ...asked, negativeUntil: after(turn.now, wait) };
+    const resolutions = withEntry(state.resolutions, asked.destination, negative);
+    // What was cached of it is wrong now.
+    const stale = matchShortcut(state, asked.destination);
+    return stale ? dropShortcuts({ ...state, resolutions }, [stale.prefix], turn) : { ...state, resolutions };
+  }
+  const answered = { ...state, resolutions: withoutEntry(state.resolutions, asked.destination) };
+  const prefix = ciePrefix(cie);
+  if (!prefix || !containsAddress(prefix, asked.destination)) {
+    sendError(state, message, errorCode.invalidReply, turn);
+    return answered;
+  }
+  return learn(answered, { prefix, target, holdingTime: cie.holdingTime, ...asked }, turn);
+}
+
+/** Another node is about to build a shortcut to us: prepare our side, and go the same way back. */
+export function resolutionRequest(state: AgentState, message: NhrpMessage<ResolutionRequest>, turn: Turn): AgentState {
+  const { target } = message.body;
+  const cie = message.body.cies[0];
+  const prefix = cie && ciePrefix(cie);
+  if (!target || !cie || !prefix || !isOwn(state, message.destination)) return state;
+  const source = message.destination;
+  // Cached only if the asker is stable and says for how long (RFC 2332 5.2.1).
+  if (!message.body.sourceStable || cie.holdingTime === 0) return state;
+  return learn(state, { prefix, target, holdingTime: cie.holdingTime, source, destination: message.source }, turn);
+}
+
+interface Learned {
+  readonly prefix: Prefix;
+  readonly target: Target;
+  readonly holdingTime: Seconds;
+  readonly source: Address;
+  readonly destination: Address;
+}
+
+function learn(state: AgentState, learned: Learned, turn: Turn): AgentState {
+  const { target, prefix } = learned;
+  if (state.self.role !== 'spoke' || target.node === state.self.node) return state;
+  // A hub is reached by its hub tunnel already.
+  if (state.hubs.has(target.node)) return state;
+  // Never wider than the route that it replaces, never over what is our own.
+  const { config } = state;
+  if (!config?.summaries.some((summary) => containsPrefix(summary, prefix))) return state;
+  if ([config.address, config.address6].some((own) => own && containsAddress(prefix, own))) return state;
+  if (config.prefixes.some((own) => overlaps(own, prefix))) return state;
+  const known = state.shortcuts.get(prefix);
+  const shortcut: Shortcut = {
+    prefix,
+    node: target.node,
+    destination: learned.destination,
+    source: learned.source,
+    expiresAt: after(turn.now, toMilliseconds(learned.holdingTime)),
+    usedAt: known?.usedAt ?? turn.now,
+  };
+  const next = meet({ ...state, shortcuts: withEntry(state.shortcuts, prefix, shortcut) }, target, turn);
+  return known && known.node !== target.node ? retireUnused(next, [known.node], turn) : next;
+}
+
+/** RFC 2332 5.2.5: forgets all bindings inside the named classes, and says so. */
+export function purged(state: AgentState, message: NhrpMessage<PurgeRequest>, turn: Turn): AgentState {
+  const gone: Prefix[] = [];
+  for (const cie of message.body.cies) {
+    const purgedPrefix = ciePrefix(cie);
+    if (!purgedPrefix) continue;
+    for (const shortcut of state.shortcuts.values()) {
+      const network = networkOf(shortcut.prefix);
+      if (containsAddress(purgedPrefix, network) || containsAddress(shortcut.prefix, cie.protocolAddress ?? network)) {
+        gone.push(shortcut.prefix);
+      }
+    }
+  }
+  if (!message.body.noReply) {
+    const reply = { ...message, body: { ...message.body, type: 'purge-reply' as const } };
+    turn.effects.push({ kind: 'send', message: { type: 'nhrp', message: reply } });
+  }
+  if (gone.length > 0) note(turn, 'purged', { prefixes: gone });
+  return dropShortcuts(state, gone, turn);
+}
+
+/** Repeats what is not answered, forgets what is over, refreshes what is used and two thirds old. */
+export function tickResolutions(state: AgentState, turn: Turn): AgentState {
+  let next = state;
+  for (const entry of state.resolutions.values()) {
+    if (entry.negativeUntil !== undefined) {
+      if (entry.negativeUntil > turn.now) continue;
+      next = { ...next, resolutions: withoutEntry(next.resolutions, entry.destination) };
+    } else if (entry.nextAt <= turn.now) {
+      const wait = retryWaits[entry.tries];
+      if (wait === undefined || state.connectedTo === undefined) {
+        next = { ...next, resolutions: withoutEntry(next.resolutions, entry.destination) };
+        continue;
+      }
+      sendRequest(next, entry, turn);
+      const retried = { ...entry, tries: entry.tries + 1, nextAt: after(turn.now, milliseconds(wait)) };
+      next = { ...next, resolutions: withEntry(next.resolutions, entry.destination, retried) };
+    }
+  }
+  // Without the registry nothing can be refreshed, so nothing expires.
+  if (state.connectedTo === undefined) return next;
+  const expired: Prefix[] = [];
+  for (const shortcut of next.shortcuts.values()) {
+    if (shortcut.expiresAt <= turn.now) expired.push(shortcut.prefix);
+    else if ((refreshAt(next, shortcut) ?? Infinity) <= turn.now && !next.resolutions.has(shortcut.destination)) {
+      next = ask(next, shortcut.source, shortcut.destination, turn);
+    }
+  }
+  return dropShortcuts(next, expired, turn);
+}
+
+/** After a new session: the registry does not remember whom it answered, so ask again for what is cached. */
+export function revalidate(state: AgentState, turn: Turn): AgentState {
+  let next: AgentState = { ...state, resolutions: new Map() };
+  for (const shortcut of next.shortcuts.values()) {
+    if (next.remotes.get(shortcut.node)?.phase === 'direct') next = ask(next, shortcut.source, shortcut.destination, turn);
+  }
+  return next;
+}
+
+/** At two thirds of the holding time, while its tunnel is in use: idle ones are removed before. */
+export function refreshAt(state: AgentState, shortcut: Shortcut): number | undefined {
+  if (state.remotes.get(shortcut.node)?.phase !== 'direct') return undefined;
+  const third = toMilliseconds(state.config?.holdingTime ?? (0 as Seconds)) / 3;
+  return shortcut.expiresAt - third;
+}
+
+export function dropShortcuts(state: AgentState, prefixes: readonly Prefix[], turn: Turn): AgentState {
+  if (prefixes.length === 0) return state;
+  const shortcuts = new Map(state.shortcuts);
+  const nodes = new Set<NodeId>();
+  for (const prefix of prefixes) {
+    const shortcut = shortcuts.get(prefix);
+    if (shortcut) nodes.add(shortcut.node);
+    shortcuts.delete(prefix);
+  }
+  return retireUnused({ ...state, shortcuts }, [...nodes], turn);
+}
+
+/** The cached binding of the longest prefix that covers the address. */
+export function matchShortcut(state: AgentState, address: Address): Shortcut | undefined {
+  let best: Shortcut | undefined;
+  for (const shortcut of state.shortcuts.values()) {
+    if (!containsAddress(shortcut.prefix, address)) continue;
+    if (!best || lengthOf(shortcut.prefix) > lengthOf(best.prefix)) best = shortcut;
+  }
+  return best;
+}
+
+export function isOwn(state: AgentState, address: Address): boolean {
+  const { config } = state;
+  if (!config) return false;
+  if (address === config.address || address === config.address6) return true;
+  return config.prefixes.some((prefix) => containsAddress(prefix, address));
+}
+
+export function ciePrefix(cie: Cie): Prefix | undefined {
+  if (cie.protocolAddress === undefined) return undefined;
+  const bits = addressBits(familyOf(cie.protocolAddress));
+  return prefixOf(cie.protocolAddress, cie.prefixLength === uniquePrefixLength ? bits : Math.min(cie.prefixLength, bits));
+}
+
+function retireUnused(state: AgentState, nodes: readonly NodeId[], turn: Turn): AgentState {
+  let next = state;
+  for (const node of nodes) {
+    const used = [...next.shortcuts.values()].some((shortcut) => shortcut.node === node);
+    if (!used) next = retire(next, node, turn);
+  }
+  return next;
+}
+
+function sendRequest(state: AgentState, resolution: Resolution, turn: Turn): void {
+  const { config } = state;
+  if (!config) return;
+  const cie: Cie = {
+    code: cieCode.ok,
+    prefixLength: uniquePrefixLength,
+    mtu: config.mtu,
+    holdingTime: config.holdingTime,
+    nbma: claimedEndpoints(state),
+    protocolAddress: resolution.source,
+    preference: 0,
+  };
+  const message: NhrpMessage<ResolutionRequest> = {
+    hopCount: defaultHopCount,
+    requestId: resolution.requestId,
+    sourceNbma: claimedEndpoints(state)[0],
+    source: resolution.source,
+    destination: resolution.destination,
+    extensions: [],
+    body: {
+      type: 'resolution-request',
+      router: true,
+      authoritativeOnly: false,
+      unique: false,
+      sourceStable: true,
+      cies: [cie],
+      target: undefined,
+    },
+  };
+  turn.effects.push({ kind: 'send', message: { type: 'nhrp', message } });
+}
+
+function sendError(state: AgentState, offender: NhrpMessage, code: number, turn: Turn): void {
+  const { config } = state;
+  if (!config) return;
+  const message: NhrpMessage = {
+    hopCount: defaultHopCount,
+    requestId: offender.requestId,
+    sourceNbma: claimedEndpoints(state)[0],
+    source: config.address,
+    destination: offender.source,
+    extensions: [],
+    body: { type: 'error-indication', code, offset: 0, contents: new Uint8Array() },
+  };
+  turn.effects.push({ kind: 'send', message: { type: 'nhrp', message } });
+}

@@ -1,0 +1,212 @@
+// Everything the agent knows and intends, as one value. `step` (step.ts) turns it into the next one, `desiredHost` and
+// `desiredBfd` (desired.ts) say what the host should look like for it, `statusOf` (status.ts) what to show of it.
+// Pure: imports proto/model only. Moments are on the clock that never jumps; nothing here is a wall-clock time.
+import type { Address, Prefix } from '#proto/model/address.ts';
+import type { Endpoint } from '#proto/model/endpoint.ts';
+import type { PublicKey } from '#proto/model/key.ts';
+import type { NodeId, NodeName, Role } from '#proto/model/names.ts';
+import type { InterfaceKind, Target } from '#proto/model/nhrp.ts';
+import type { HubConfig, HubPeer, OverlayConfig } from '#proto/model/session.ts';
+import type { Instant, Milliseconds } from '#proto/model/time.ts';
+
+/** What does not change while the agent runs. */
+export interface Self {
+  readonly node: NodeId;
+  readonly name: NodeName;
+  readonly role: Role;
+  readonly interfacePrefix: string;
+  /** Of a hub: its public endpoints; the first one's port is the listen port. */
+  readonly endpoints: readonly Endpoint[];
+  readonly listenPort: number | undefined;
+  readonly nflogGroup: number;
+}
+
+export interface AgentState {
+  readonly self: Self;
+  /** The registry's words, when it has thrown this node out: nothing of the overlay stays on the host. */
+  readonly revoked: string | undefined;
+  /** The registry address of the open session. */
+  readonly connectedTo: string | undefined;
+  readonly config: OverlayConfig | undefined;
+  readonly interfaces: ReadonlyMap<string, OwnInterface>;
+  /** Own addresses on the underlay, to be claimed. */
+  readonly localAddresses: readonly Address[];
+  readonly registration: Registration;
+  readonly nextRequestId: number;
+  /** Spokes: one path a hub. */
+  readonly hubs: ReadonlyMap<NodeId, HubPath>;
+  readonly activeHub: NodeId | undefined;
+  /** Spokes: bindings that were asked for and not answered yet, by destination. */
+  readonly resolutions: ReadonlyMap<Address, Resolution>;
+  readonly shortcuts: ReadonlyMap<Prefix, Shortcut>;
+  readonly remotes: ReadonlyMap<NodeId, Remote>;
+  readonly nextActivityAt: Instant | undefined;
+  /** Hubs. */
+  readonly hub: HubState;
+}
+
+export interface OwnInterface {
+  readonly name: string;
+  readonly kind: InterfaceKind;
+  /** Hub tunnels only. */
+  readonly hub: NodeId | undefined;
+  readonly listenPort: number;
+  /** Absent until the shell has made the key. */
+  readonly publicKey: PublicKey | undefined;
+}
+
+export interface Registration {
+  /** What was registered last, as text; differs from what should be registered when something changed. */
+  readonly fingerprint: string | undefined;
+  /** Requests without a reply yet, by id. */
+  readonly pending: ReadonlyMap<number, 'address' | 'address6' | 'prefixes'>;
+  readonly retries: number;
+  readonly nextAt: Instant | undefined;
+  /** NAKs of the last round. */
+  readonly refused: readonly string[];
+  readonly observedEndpoint: Endpoint | undefined;
+}
+
+export type BfdState = 'admin-down' | 'down' | 'init' | 'up';
+
+/** Evidence that packets arrive from a peer, whatever BFD says. */
+export interface Reception {
+  readonly bytes: number;
+  readonly changedAt: Instant;
+}
+
+export interface HubPath {
+  readonly hub: HubConfig;
+  readonly interface: string;
+  readonly bfd: BfdState;
+  readonly since: Instant;
+  readonly everUp: boolean;
+  /** When the tunnel is looked at next, while it is not Up. */
+  readonly repairAt: Instant | undefined;
+  readonly repairs: number;
+  readonly reception: Reception | undefined;
+}
+
+/** An incomplete entry (NHRP cache): retries reuse its id, further packets do not trigger again. */
+export interface Resolution {
+  readonly destination: Address;
+  readonly source: Address;
+  readonly requestId: number;
+  readonly tries: number;
+  readonly nextAt: Instant;
+  /** A NAK: no further request until then. */
+  readonly negativeUntil: Instant | undefined;
+}
+
+/** A cached binding; its route is installed while its remote is direct. */
+export interface Shortcut {
+  readonly prefix: Prefix;
+  readonly node: NodeId;
+  /** An address inside, to ask for again. */
+  readonly destination: Address;
+  readonly source: Address;
+  readonly expiresAt: Instant;
+  readonly usedAt: Instant;
+}
+
+export type RemotePhase =
+  /** The peer is there, both ends try. */
+  | 'punching'
+  /** BFD is Up: routes are installed. */
+  | 'direct'
+  /** BFD went Down: routes are gone, the peer stays, as the other end may still send, and may come back. */
+  | 'recovering'
+  /** Not needed any more: the other end is told, the peer stays until it must have heard. */
+  | 'closing'
+  /** No direct path; the hub carries the traffic until `retryAt`. */
+  | 'failed';
+
+/** Another node to which there is, was or might be a direct tunnel. */
+export interface Remote {
+  readonly target: Target;
+  readonly phase: RemotePhase;
+  readonly since: Instant;
+  readonly bfd: BfdState;
+  readonly everUp: boolean;
+  readonly rendezvous: RendezvousProgress | undefined;
+  /** Failed attempts in a row. */
+  readonly failures: number;
+  readonly retryAt: Instant;
+  /** Next look at it, in recovering and closing. */
+  readonly nextAt: Instant | undefined;
+  readonly reception: Reception | undefined;
+  readonly reason: string | undefined;
+}
+
+export interface RendezvousProgress {
+  readonly startAt: Instant;
+  readonly round: Milliseconds;
+  readonly rounds: readonly Endpoint[];
+  /** Index of the round that comes next. */
+  readonly next: number;
+}
+
+export interface HubState {
+  /** Absent until the registry or the state file has told. */
+  readonly peers: ReadonlyMap<NodeId, HubPeer> | undefined;
+  /** A full list that is still arriving. */
+  readonly incoming: ReadonlyMap<NodeId, HubPeer> | undefined;
+  /** As reported to the registry in this session. */
+  readonly observed: ReadonlyMap<PublicKey, Endpoint>;
+  readonly observeAt: Instant | undefined;
+  /** Until then new peers are expected to show up: look often. */
+  readonly eagerUntil: Instant | undefined;
+  readonly bfd: ReadonlyMap<NodeId, BfdState>;
+}
+
+export function initialState(self: Self): AgentState {
+  return {
+    self,
+    revoked: undefined,
+    connectedTo: undefined,
+    config: undefined,
+    interfaces: new Map(),
+    localAddresses: [],
+    registration: {
+      fingerprint: undefined,
+      pending: new Map(),
+      retries: 0,
+      nextAt: undefined,
+      refused: [],
+      observedEndpoint: undefined,
+    },
+    nextRequestId: 1,
+    hubs: new Map(),
+    activeHub: undefined,
+    resolutions: new Map(),
+    shortcuts: new Map(),
+    remotes: new Map(),
+    nextActivityAt: undefined,
+    hub: {
+      peers: undefined,
+      incoming: undefined,
+      observed: new Map(),
+      observeAt: undefined,
+      eagerUntil: undefined,
+      bfd: new Map(),
+    },
+  };
+}
+
+/** The name of the multipoint interface. */
+export function multipointName(self: Self): string {
+  return `${self.interfacePrefix}0`;
+}
+
+/** A copy of `map` with `key` set. */
+export function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
+  return new Map(map).set(key, value);
+}
+
+/** A copy of `map` without `key`; the same map if it has none. */
+export function withoutEntry<K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> {
+  if (!map.has(key)) return map;
+  const copy = new Map(map);
+  copy.delete(key);
+  return copy;
+}

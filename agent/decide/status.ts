@@ -1,0 +1,175 @@
+// What the agent shows of its state: the JSON of `dmwg status`. Field names are an interface to scripts.
+import { type Address, comparePrefixes } from '#proto/model/address.ts';
+import type { Endpoint } from '#proto/model/endpoint.ts';
+import type { PublicKey } from '#proto/model/key.ts';
+import type { Instant } from '#proto/model/time.ts';
+import type { PathId } from './event.ts';
+import { type AgentState, type BfdState, type HubPath, type Remote } from './state.ts';
+
+/** What the state does not hold: readings of BFD and WireGuard. */
+export interface Readings {
+  readonly paths: ReadonlyMap<PathId, { readonly state: BfdState; readonly rttMs: number | undefined }>;
+  readonly endpoints: ReadonlyMap<PublicKey, Endpoint>;
+  /** Faults of the last pass that still stand. */
+  readonly faults: readonly string[];
+}
+
+export interface Status {
+  readonly node: string;
+  readonly id: string;
+  readonly role: string;
+  readonly overlay: string | null;
+  readonly phase: number | null;
+  readonly address: string | null;
+  readonly address6: string | null;
+  readonly prefixes: readonly string[];
+  readonly revoked: string | null;
+  readonly registry: { readonly connected: boolean; readonly endpoint: string | null };
+  readonly registration: { readonly observedEndpoint: string | null; readonly refused: readonly string[] };
+  readonly hubs: readonly HubStatus[];
+  readonly peers: readonly PeerStatus[];
+  readonly shortcuts: readonly { readonly prefix: string; readonly node: string; readonly expiresIn: number }[];
+  readonly interfaces: readonly InterfaceStatus[];
+  readonly faults: readonly string[];
+}
+
+export interface HubStatus {
+  readonly node: string;
+  readonly address: string;
+  readonly priority: number;
+  readonly state: 'up' | 'probe' | 'down';
+  readonly active: boolean;
+  readonly rttMs: number | null;
+  readonly interface: string;
+}
+
+export interface PeerStatus {
+  /** Empty while it is being resolved. */
+  readonly node: string;
+  readonly address: string;
+  readonly path: 'direct' | 'hub';
+  readonly state: 'resolving' | 'punching' | 'direct' | 'failed';
+  readonly endpoint: string | null;
+  readonly bfd: 'up' | 'init' | 'down';
+  readonly rttMs: number | null;
+  readonly reason: string | null;
+}
+
+export interface InterfaceStatus {
+  readonly name: string;
+  readonly kind: string;
+  readonly publicKey: string | null;
+  readonly listenPort: number;
+}
+
+export function statusOf(state: AgentState, readings: Readings, now: Instant): Status {
+  const { self, config, registration } = state;
+  const remotes = [...state.remotes.values()].filter((remote) => remote.phase !== 'closing');
+  return {
+    node: self.name,
+    id: self.node,
+    role: self.role,
+    overlay: config?.overlay ?? null,
+    phase: config?.phase ?? null,
+    address: config?.address ?? null,
+    address6: config?.address6 ?? null,
+    prefixes: config?.prefixes ?? [],
+    revoked: state.revoked ?? null,
+    registry: { connected: state.connectedTo !== undefined, endpoint: state.connectedTo ?? null },
+    registration: { observedEndpoint: registration.observedEndpoint ?? null, refused: registration.refused },
+    hubs: [...state.hubs.values()].map((path) => hubStatus(state, path, readings)),
+    peers: [
+      ...remotes.map((remote) => remoteStatus(remote, readings)),
+      ...resolving(state),
+      ...spokes(state, readings),
+    ],
+    shortcuts: [...state.shortcuts.values()]
+      .filter((shortcut) => state.remotes.get(shortcut.node)?.phase === 'direct')
+      .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
+      .map((shortcut) => ({
+        prefix: shortcut.prefix,
+        node: state.remotes.get(shortcut.node)?.target.name ?? shortcut.node,
+        expiresIn: Math.max(0, Math.round((shortcut.expiresAt - now) / 1000)),
+      })),
+    interfaces: [...state.interfaces.values()].map((own) => ({
+      name: own.name,
+      kind: own.kind,
+      publicKey: own.publicKey ?? null,
+      listenPort: own.listenPort,
+    })),
+    faults: readings.faults,
+  };
+}
+
+function hubStatus(state: AgentState, path: HubPath, readings: Readings): HubStatus {
+  return {
+    node: path.hub.name,
+    address: path.hub.address,
+    priority: path.hub.priority,
+    state: path.bfd === 'up' ? 'up' : path.everUp ? 'down' : 'probe',
+    active: state.activeHub === path.hub.node,
+    rttMs: readings.paths.get(`hub:${path.hub.node}`)?.rttMs ?? null,
+    interface: path.interface,
+  };
+}
+
+function remoteStatus(remote: Remote, readings: Readings): PeerStatus {
+  const { target } = remote;
+  const direct = remote.phase === 'direct';
+  const trying = remote.rendezvous?.rounds[Math.max(0, remote.rendezvous.next - 1)];
+  return {
+    node: target.name,
+    address: target.address,
+    path: direct ? 'direct' : 'hub',
+    state: direct ? 'direct' : remote.phase === 'failed' ? 'failed' : 'punching',
+    endpoint: readings.endpoints.get(target.publicKey) ?? trying ?? null,
+    bfd: shownBfd(remote.bfd),
+    rttMs: readings.paths.get(`direct:${target.node}`)?.rttMs ?? null,
+    reason: remote.reason ?? null,
+  };
+}
+
+/** Destinations whose node is not known (yet). */
+function resolving(state: AgentState): PeerStatus[] {
+  return [...state.resolutions.values()]
+    .filter((entry) => !knownDestination(state, entry.destination))
+    .map((entry) => ({
+      node: '',
+      address: entry.destination,
+      path: 'hub' as const,
+      state: entry.negativeUntil === undefined ? ('resolving' as const) : ('failed' as const),
+      endpoint: null,
+      bfd: 'down' as const,
+      rttMs: null,
+      reason: entry.negativeUntil === undefined ? null : 'the registry has no binding for it',
+    }));
+}
+
+/** On a hub: the spokes with a tunnel to it. */
+function spokes(state: AgentState, readings: Readings): PeerStatus[] {
+  const shown: PeerStatus[] = [];
+  for (const peer of state.hub.peers?.values() ?? []) {
+    const tunnel = peer.interfaces.find((own) => own.kind === 'hub-tunnel' && own.hub === state.self.node);
+    if (!tunnel) continue;
+    const bfd = state.hub.bfd.get(peer.node) ?? 'down';
+    shown.push({
+      node: peer.name,
+      address: peer.address,
+      path: 'direct',
+      state: bfd === 'up' ? 'direct' : 'punching',
+      endpoint: readings.endpoints.get(tunnel.publicKey) ?? null,
+      bfd: shownBfd(bfd),
+      rttMs: readings.paths.get(`spoke:${peer.node}`)?.rttMs ?? null,
+      reason: null,
+    });
+  }
+  return shown;
+}
+
+function knownDestination(state: AgentState, destination: Address): boolean {
+  return [...state.shortcuts.values()].some((shortcut) => shortcut.destination === destination);
+}
+
+function shownBfd(state: BfdState): 'up' | 'init' | 'down' {
+  return state === 'admin-down' ? 'down' : state;
+}

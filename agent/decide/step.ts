@@ -1,0 +1,138 @@
+// The agent's mind: one pure step per event. What should be on the host follows from the state (desired.ts); what has to be
+// done once comes out as effects; when to be woken, from nextWake. No I/O, no clock, no randomness of its own.
+import type { NhrpMessage } from '#proto/model/nhrp.ts';
+import type { OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
+import { sawActivity, tickActivity } from './activity.ts';
+import { type Event, note, type Turn, warn } from './event.ts';
+import { configureHubs, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
+import { indicate, peerSync, reportEndpoints, tickHub } from './hub-peers.ts';
+import { ownInterfaces, randomPort } from './own-interfaces.ts';
+import { forgetRegistration, register, registrationReply, sortAddresses } from './registration.ts';
+import { directBfd, inspectRemotes, tickRemotes } from './remotes.ts';
+import { indicated, purged, resolutionReply, resolutionRequest, revalidate, tickResolutions } from './resolution.ts';
+import { type AgentState, initialState, multipointName, withEntry } from './state.ts';
+
+export function step(state: AgentState, event: Event, turn: Turn): AgentState {
+  return tick(handle(state, event, turn), turn);
+}
+
+function handle(state: AgentState, event: Event, turn: Turn): AgentState {
+  switch (event.kind) {
+    case 'connected':
+      return connected(state, event.endpoint, turn);
+    case 'disconnected':
+      return { ...state, connectedTo: undefined };
+    case 'revoked':
+      warn(turn, 'revoked', { detail: event.detail });
+      return { ...initialState(state.self), revoked: event.detail };
+    case 'message':
+      return message(state, event.message, turn);
+    case 'key-made': {
+      const own = state.interfaces.get(event.interface);
+      if (!own) return state;
+      const interfaces = withEntry(state.interfaces, own.name, { ...own, publicKey: event.publicKey });
+      return { ...state, interfaces };
+    }
+    case 'port-taken': {
+      const own = state.interfaces.get(event.interface);
+      if (!own || state.self.listenPort !== undefined) return state;
+      const interfaces = withEntry(state.interfaces, own.name, { ...own, listenPort: randomPort(turn) });
+      return { ...state, interfaces };
+    }
+    case 'local-addresses':
+      return { ...state, localAddresses: sortAddresses(event.addresses) };
+    case 'bfd':
+      return bfd(state, event, turn);
+    case 'peers': {
+      const repaired = repairHub(state, event.interface, event.peers, turn);
+      if (event.interface !== multipointName(state.self)) return repaired;
+      return inspectRemotes(reportEndpoints(repaired, event.peers, turn), event.peers, turn);
+    }
+    case 'activity':
+      return sawActivity(state, event.addresses, turn);
+    case 'indication':
+      indicate(state, event, turn);
+      return state;
+    case 'tick':
+      return state;
+  }
+}
+
+/** Everything that is due. */
+function tick(state: AgentState, turn: Turn): AgentState {
+  if (state.revoked !== undefined) return state;
+  const parts = [inspectHubs, tickRemotes, tickResolutions, tickActivity, tickHub, register];
+  return parts.reduce((current, part) => part(current, turn), state);
+}
+
+function connected(state: AgentState, endpoint: string, turn: Turn): AgentState {
+  const back = forgetRegistration({
+    ...state,
+    revoked: undefined,
+    connectedTo: endpoint,
+    // Said again in this session.
+    hub: { ...state.hub, observed: new Map(), incoming: undefined },
+  });
+  return revalidate(back, turn);
+}
+
+function bfd(state: AgentState, event: Extract<Event, { kind: 'bfd' }>, turn: Turn): AgentState {
+  const [kind, node] = splitPath(event.path);
+  switch (kind) {
+    case 'hub':
+      return hubBfd(state, node, event.state, turn);
+    case 'direct':
+      return directBfd(state, node, event, turn);
+    case 'spoke':
+      return { ...state, hub: { ...state.hub, bfd: withEntry(state.hub.bfd, node, event.state) } };
+  }
+}
+
+function splitPath(path: Extract<Event, { kind: 'bfd' }>['path']): ['hub' | 'spoke' | 'direct', never] {
+  const colon = path.indexOf(':');
+  return [path.slice(0, colon) as 'hub' | 'spoke' | 'direct', path.slice(colon + 1) as never];
+}
+
+function message(state: AgentState, received: RegistryMessage, turn: Turn): AgentState {
+  switch (received.type) {
+    case 'overlay-config':
+      return configure(state, received.config, turn);
+    case 'peer-sync':
+      return peerSync(state, received, turn);
+    case 'nhrp':
+      return nhrp(state, received.message, turn);
+    case 'welcome':
+    case 'ping':
+    case 'goodbye':
+      return state;
+  }
+}
+
+/** Also for the configuration that a restarted agent finds in its state file. */
+export function configure(state: AgentState, config: OverlayConfig, turn: Turn): AgentState {
+  if (!state.config) note(turn, 'overlay', { overlay: config.overlay, address: config.address, phase: config.phase });
+  const interfaces = ownInterfaces(state, config, turn);
+  return configureHubs({ ...state, config, interfaces }, config, turn);
+}
+
+function nhrp(state: AgentState, received: NhrpMessage, turn: Turn): AgentState {
+  const { body } = received;
+  switch (body.type) {
+    case 'traffic-indication':
+      return indicated(state, { ...received, body }, turn);
+    case 'resolution-reply':
+      return resolutionReply(state, { ...received, body }, turn);
+    case 'resolution-request':
+      return resolutionRequest(state, { ...received, body }, turn);
+    case 'registration-reply':
+      return registrationReply(state, { ...received, body }, turn);
+    case 'purge-request':
+      return purged(state, { ...received, body }, turn);
+    case 'error-indication':
+      warn(turn, 'error indication', { code: body.code, requestId: received.requestId });
+      return state;
+    case 'registration-request':
+    case 'purge-reply':
+      return state;
+  }
+}
