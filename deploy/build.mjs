@@ -3,6 +3,7 @@
 // two builds at the same time the later one wins whole files.
 import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -59,20 +60,12 @@ async function exists(path) {
   );
 }
 
-const started = new Date();
-const dist = join(root, 'dist');
-await mkdir(dist, { recursive: true });
-const fresh = await mkdtemp(join(dist, '.build-'));
-try {
-  const present = {};
-  for (const [name, path] of Object.entries(entryPoints)) {
-    if (await exists(join(root, path))) present[name] = join(root, path);
-    else console.warn(`build: ${path} does not exist yet`);
-  }
+/** One program at a time: a fault in one does not keep the others from being built. */
+async function bundle(name, source, outdir) {
   await build({
     absWorkingDir: root,
-    entryPoints: present,
-    outdir: join(fresh, 'bin'),
+    entryPoints: { [name]: source },
+    outdir,
     outExtension: { '.js': '.cjs' },
     bundle: true,
     platform: 'node',
@@ -86,15 +79,32 @@ try {
     logLevel: 'warning',
     plugins: [protoPaths],
   });
+}
+
+const started = new Date();
+const dist = join(root, 'dist');
+await mkdir(dist, { recursive: true });
+const fresh = await mkdtemp(join(dist, '.build-'));
+try {
+  for (const [name, source] of Object.entries(entryPoints)) {
+    if (await exists(join(root, source))) {
+      // esbuild has printed what is wrong.
+      await bundle(name, source, join(fresh, 'bin')).catch(() => (process.exitCode = 1));
+    } else {
+      console.warn(`build: ${source} does not exist yet`);
+    }
+  }
   await copyProtoFiles(fresh);
   for (const file of await filesUnder(fresh)) {
     const target = join(dist, relative(fresh, file));
     await mkdir(dirname(target), { recursive: true });
     await rename(file, target);
   }
-  // What deploy/setup compares the sources with: what changed while this ran is built again.
-  await writeFile(join(dist, '.built'), '');
-  await utimes(join(dist, '.built'), started, started);
+  if (process.exitCode === undefined) {
+    // What deploy/setup compares the sources with: what changed while this ran is built again.
+    await writeFile(join(dist, '.built'), '');
+    await utimes(join(dist, '.built'), started, started);
+  }
 } finally {
   await rm(fresh, { recursive: true, force: true });
 }
