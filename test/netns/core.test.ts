@@ -1,0 +1,178 @@
+// The main job, on whatever WireGuard this kernel has: join, reach the others through the hub from the first packet, then
+// directly; lose a direct path, go on through the hub, turn direct again.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Agent } from '#test/support/lab/agent.ts';
+import type { Counter } from '#test/support/lab/host.ts';
+import { createLab } from '#test/support/lab/lab.ts';
+import { bothDirect, countBetween, countForwarded, direct, replyThat, throughHub } from '#test/support/lab/paths.ts';
+import { slowness } from '#test/support/lab/service.ts';
+import { hubEndpoint, officeA, officeB, pcA, pcB, sites } from '#test/support/lab/worlds.ts';
+import { until } from '#test/support/poll.ts';
+import { createOverlay } from '#test/support/programs.ts';
+
+const idleSeconds = 4 * Math.min(slowness, 3);
+const bfdMs = 300 * Math.min(slowness, 3);
+const detectionMs = 3 * bfdMs;
+const rate = 500 / slowness;
+
+test('join, hub path, direct path, cut, heal', async (t) => {
+  const lab = await createLab(sites('restricted'));
+  t.after(() => lab.dispose());
+  const overlay = await createOverlay(lab, {
+    init: [
+      ...['--pool', '10.77.0.0/24', '--pool6', 'fd77:7::/64', '--summary', '10.10.0.0/16'],
+      ...['--idle-timeout', `${String(idleSeconds)}s`, '--bfd-interval', `${String(bfdMs)}ms`, '--bfd-multiplier', '3'],
+    ],
+  });
+  t.after(() => overlay.dispose());
+  const hub = await overlay.join('hub', { role: 'hub', endpoint: hubEndpoint });
+  const a = await overlay.join('a', { prefixes: [officeA] });
+  const b = await overlay.join('b', { prefixes: [officeB] });
+  const c = await overlay.join('c');
+  await overlay.settled();
+  const forwarded = await countForwarded(hub);
+  const explain = (): Promise<string> => lab.state();
+
+  /** Waits until no spoke has a direct peer left. */
+  const allIdle = async (): Promise<void> => {
+    await until(
+      'unused direct tunnels are gone',
+      async () => {
+        const all = await Promise.all([a, b, c].map((agent) => agent.status()));
+        return all.every(
+          (status) => status.shortcuts.length === 0 && status.peers.every((peer) => peer.path === 'hub'),
+        );
+      },
+      { within: (idleSeconds * 1000 + 30_000) * slowness, every: 250, explain },
+    );
+  };
+
+  /** Nothing is forwarded by the hub while this many packets pass. */
+  const sparesHub = async (from: Agent['host'], to: string): Promise<void> => {
+    const before = (await forwarded.read()).packets;
+    const result = await from.ping({ to, rate: rate / 5, count: 100 });
+    assert.deepEqual(result.lost, []);
+    assert.equal((await forwarded.read()).packets, before, `the hub forwards what ${from.name} sends to ${to}`);
+  };
+
+  await t.test(
+    'all six directions work through the hub from the first packet, and each pair turns direct',
+    async () => {
+      const pairs: [Agent, Agent][] = [
+        [a, b],
+        [a, c],
+        [b, a],
+        [b, c],
+        [c, a],
+        [c, b],
+      ];
+      const counters: Counter[] = [];
+      for (const [from, to] of pairs) counters.push(await countBetween(hub, from.address, to.address));
+      const pings = pairs.map(([from, to]) => from.host.startPing({ to: to.address, rate: 20 }));
+      for (const ping of pings) await replyThat(lab, ping, { came: direct, what: 'without a hop' });
+      for (const [index, ping] of pings.entries()) {
+        const [from, to] = pairs[index] ?? [a, b];
+        const { lost, replies } = await ping.finish();
+        assert.deepEqual(lost, [], `${from.name} to ${to.name}`);
+        assert.ok(replies.length > 0);
+        assert.ok(
+          ((await counters[index]?.read())?.packets ?? 0) > 0,
+          `${from.name} to ${to.name} began through the hub`,
+        );
+      }
+      for (const [from, to] of pairs) {
+        await bothDirect(lab, from, to);
+        await sparesHub(from.host, to.address);
+      }
+    },
+  );
+
+  await t.test('the IPv6 addresses of the overlay are reached directly too', async () => {
+    const ping = a.host.startPing({ to: b.address6, rate: 20 });
+    await replyThat(lab, ping, { came: direct, what: 'without a hop' });
+    assert.deepEqual((await ping.finish()).lost, []);
+    await sparesHub(a.host, b.address6);
+  });
+
+  await t.test('a LAN host behind one spoke reaches a LAN host behind another, at last without the hub', async () => {
+    const pc = lab.host('pc-a');
+    const ping = pc.startPing({ to: pcB, rate: 20 });
+    // 64 less the two spokes; the hub would take one more.
+    await replyThat(lab, ping, { came: (reply) => reply.ttl === 62, what: 'over the two spokes alone' });
+    assert.deepEqual((await ping.finish()).lost, []);
+    await sparesHub(pc, pcB);
+    await sparesHub(lab.host('pc-b'), pcA);
+  });
+
+  await t.test(
+    'unused direct tunnels go, and the way there and back loses nothing at 500 packets a second',
+    async () => {
+      await allIdle();
+      const ping = a.host.startPing({ to: b.address, rate });
+      const first = await replyThat(lab, ping, { came: throughHub, what: 'through the hub' });
+      assert.equal(first.sequence, 1);
+      const switched = await replyThat(lab, ping, { came: direct, what: 'without a hop' });
+      await bothDirect(lab, a, b);
+      t.diagnostic(`direct ${String(Math.round(switched.at - first.at))} ms after the first reply`);
+      const cleared = Date.now();
+      assert.equal((await overlay.admin('clear', 'nhrp', '--all')).code, 0);
+      const back = await replyThat(lab, ping, { came: throughHub, what: 'through the hub again', since: cleared });
+      await replyThat(lab, ping, { came: direct, what: 'without a hop again', since: back.at });
+      await bothDirect(lab, a, b);
+      const result = await ping.finish();
+      assert.deepEqual(result.lost, [], `of ${String(result.sent)}`);
+      assert.ok(result.sent > rate / 2, `only ${String(result.sent)} sent`);
+    },
+  );
+
+  await t.test('traffic rarer than the idle timeout goes to the hub and back without loss', async () => {
+    const ping = a.host.startPing({ to: b.address, rate: 10 });
+    await replyThat(lab, ping, { came: direct, what: 'without a hop' });
+    await ping.finish();
+    await allIdle();
+    const later = a.host.startPing({ to: b.address, rate: 10 });
+    await replyThat(lab, later, { came: direct, what: 'without a hop' });
+    const result = await later.finish();
+    assert.deepEqual(result.lost, []);
+    assert.ok(result.replies[0] !== undefined && throughHub(result.replies[0]));
+  });
+
+  await t.test('a direct path that is cut costs the detection time, and comes back without loss', async () => {
+    const ping = a.host.startPing({ to: b.address, rate });
+    await replyThat(lab, ping, { came: direct, what: 'without a hop' });
+    await bothDirect(lab, a, b);
+    await until('BFD is as fast as configured', () => ping.replies().length > rate * 2, { within: 20_000 * slowness });
+    const droppedBefore = await lab.dropped();
+    await lab.cut('nat-a', 'nat-b');
+    const cutAt = Date.now();
+    const rescued = await replyThat(lab, ping, { came: throughHub, what: 'through the hub', since: cutAt });
+    assert.ok((await lab.dropped()) > droppedBefore, 'the cut bit');
+    const before = ping
+      .replies()
+      .filter((reply) => reply.at < rescued.at && direct(reply))
+      .at(-1);
+    const outageMs = rescued.at - (before?.at ?? 0);
+    t.diagnostic(`cut: ${String(Math.round(outageMs))} ms without a reply; detection time ${String(detectionMs)} ms`);
+    assert.ok(outageMs <= detectionMs + 200 * slowness, `${String(outageMs)} ms without a reply`);
+    await until('it stays on the hub', () => ping.replies().length > rescued.sequence + rate, {
+      within: 20_000 * slowness,
+    });
+    const firstAfter = rescued.sequence;
+    await lab.heal('nat-a', 'nat-b');
+    const healedAt = Date.now();
+    const again = await replyThat(lab, ping, { came: direct, what: 'without a hop', since: healedAt, within: 90_000 });
+    t.diagnostic(`direct again ${String(Math.round(again.at - healedAt))} ms after healing`);
+    await bothDirect(lab, a, b);
+    const { lost } = await ping.finish();
+    t.diagnostic(`lost ${String(lost.length)} packets at ${String(rate)}/s`);
+    assert.ok(lost.length > 0, 'the cut lost nothing');
+    assert.deepEqual(
+      lost.filter((sequence) => sequence > firstAfter),
+      [],
+      'lost after the rescue',
+    );
+    const hole = (lost.at(-1) ?? 0) - (lost[0] ?? 0) + 1;
+    assert.equal(hole, lost.length, `one hole: ${lost.join(' ')}`);
+  });
+});
