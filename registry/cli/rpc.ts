@@ -1,0 +1,171 @@
+// One connection to a registry: calls with a deadline, the next replica if one cannot be reached, and errors as a line that
+// says what to do.
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import {
+  type CallOptions,
+  Channel,
+  type ChannelCredentials,
+  type ClientUnaryCall,
+  connectivityState,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { AdminServiceClient, QueryServiceClient } from '#proto/gen/dmwg/v1/admin.ts';
+import { EnrolmentServiceClient } from '#proto/gen/dmwg/v1/enrolment.ts';
+import { NhrpServiceClient } from '#proto/gen/dmwg/v1/nhrp.ts';
+import { isServiceError, type Reached, rpcError } from './rpc-error.ts';
+
+/** How to reach a registry and as whom. */
+export type Access =
+  | { readonly kind: 'socket'; readonly path: string }
+  | {
+      readonly kind: 'tls';
+      /** host:port, tried in turn. */
+      readonly addresses: readonly string[];
+      readonly overlay: string;
+      /** PEM. */
+      readonly ca: string;
+      /** PEM; absent before enrolment. */
+      readonly identity: { readonly certificate: string; readonly key: string } | undefined;
+    };
+
+export interface Services {
+  readonly query: QueryServiceClient;
+  readonly admin: AdminServiceClient;
+  readonly enrolment: EnrolmentServiceClient;
+  readonly nhrp: NhrpServiceClient;
+}
+
+type Method<Q, A> = (
+  request: Q,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, answer: A) => void,
+) => ClientUnaryCall;
+
+export interface Registry {
+  /** Throws ProgramError (exit code 1). */
+  ask<Q, A>(method: (services: Services) => Method<Q, A>, request: Q): Promise<A>;
+  close(): void;
+}
+
+const deadlineMs = 5000;
+
+export function connectRegistry(access: Access): Registry {
+  const targets = targetsOf(access).map(openTarget);
+  const timeoutMs = targets.length === 1 ? deadlineMs : deadlineMs / 2;
+  let current = 0;
+  return {
+    async ask(method, request) {
+      for (let tried = 1; ; tried++) {
+        const target = targets[current];
+        if (!target) throw new Error('a registry needs an address');
+        try {
+          return await once(method(target.services), request, timeoutMs);
+        } catch (error) {
+          if (!isServiceError(error)) throw error;
+          if (tried === targets.length || !neverSent(target, error)) throw rpcError(error, target.reached);
+          current = (current + 1) % targets.length;
+        }
+      }
+    },
+    close() {
+      for (const { channel } of targets) channel.close();
+    },
+  };
+}
+
+/** Runs `use` with a connection that is closed afterwards. */
+export async function withRegistry<T>(access: Access, use: (registry: Registry) => Promise<T>): Promise<T> {
+  const registry = connectRegistry(access);
+  try {
+    return await use(registry);
+  } finally {
+    registry.close();
+  }
+}
+
+interface Address {
+  readonly uri: string;
+  readonly reached: Reached;
+  readonly credentials: ChannelCredentials;
+  readonly options: Record<string, string>;
+}
+
+interface Target {
+  readonly reached: Reached;
+  readonly channel: Channel;
+  readonly services: Services;
+}
+
+function targetsOf(access: Access): Address[] {
+  if (access.kind === 'socket') {
+    const reached: Reached = { address: access.path, identity: 'admin' };
+    return [{ uri: `unix:${access.path}`, reached, credentials: credentials.createInsecure(), options: {} }];
+  }
+  const identity = access.identity;
+  return access.addresses.map((address) => ({
+    uri: `dns:${address}`,
+    reached: { address, identity: identity ? 'certificate' : 'none' },
+    credentials: credentials.createSsl(
+      Buffer.from(access.ca),
+      identity ? Buffer.from(identity.key) : null,
+      identity ? Buffer.from(identity.certificate) : null,
+      { checkServerIdentity: (_host, certificate) => checkRegistry(address, access.overlay, certificate) },
+    ),
+    // Fixed, because Node warns when an IP address is sent as server name. checkRegistry compares the real one.
+    options: { 'grpc.ssl_target_name_override': 'registry.dmwg.invalid' },
+  }));
+}
+
+/**
+ * The certificate must be for this host and be the registry's: a node of the same overlay has one of the same CA, and must
+ * not pass for the registry.
+ */
+function checkRegistry(address: string, overlay: string, certificate: PeerCertificate): Error | undefined {
+  const host = hostOf(address);
+  const names = (certificate.subjectaltname ?? '').split(', ');
+  if (!names.some((name) => name.startsWith(`URI:dmwg://${overlay}/registry/`))) {
+    return new Error(`the certificate is not that of a registry of overlay ${overlay}`);
+  }
+  return checkServerIdentity(host, certificate);
+}
+
+/** The host of "host:port" or "[v6]:port". */
+export function hostOf(address: string): string {
+  const host = address.slice(0, address.lastIndexOf(':'));
+  return host.startsWith('[') ? host.slice(1, -1) : host;
+}
+
+function openTarget(address: Address): Target {
+  const channel = new Channel(address.uri, address.credentials, { 'grpc.enable_http_proxy': 0, ...address.options });
+  const options = { channelOverride: channel };
+  return {
+    reached: address.reached,
+    channel,
+    services: {
+      query: new QueryServiceClient(address.uri, address.credentials, options),
+      admin: new AdminServiceClient(address.uri, address.credentials, options),
+      enrolment: new EnrolmentServiceClient(address.uri, address.credentials, options),
+      nhrp: new NhrpServiceClient(address.uri, address.credentials, options),
+    },
+  };
+}
+
+function once<Q, A>(method: Method<Q, A>, request: Q, timeoutMs: number): Promise<A> {
+  return new Promise<A>((resolve, reject) => {
+    method(request, new Metadata(), { deadline: Date.now() + timeoutMs }, (error, answer) => {
+      if (error) reject(error);
+      else resolve(answer);
+    });
+  });
+}
+
+/** The call did not leave this machine, so another replica may have it without it being done twice. */
+function neverSent(target: Target, error: ServiceError): boolean {
+  if (error.code === status.UNAVAILABLE) return /No connection established|Name resolution failed/.test(error.details);
+  const ready = target.channel.getConnectivityState(false) === connectivityState.READY;
+  return error.code === status.DEADLINE_EXCEEDED && !ready;
+}

@@ -1,0 +1,149 @@
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { ProgramError } from '#proto/kit/errors.ts';
+import { agentStatus } from './agent-socket.ts';
+import type { Io } from './io.ts';
+import { nodeStateDir, type StateDirOptions, withStateDir } from './state-dir.ts';
+import { type OutputOptions, present, withWatch } from './output.ts';
+import { formatSpan, formatTable } from './table.ts';
+
+const optionalText = z.string().nullish();
+const optionalNumber = z.number().nullish();
+
+/** The fields that the text form shows. More may come, and `-o json` passes them on. */
+const statusShape = z.object({
+  node: z.string(),
+  role: z.string(),
+  address: z.string(),
+  address6: optionalText,
+  overlay: optionalText,
+  registry: z.object({ connected: z.boolean(), endpoint: optionalText }),
+  hubs: z.array(
+    z.object({
+      node: z.string(),
+      address: z.string(),
+      priority: z.number(),
+      state: z.string(),
+      active: z.boolean(),
+      rttMs: optionalNumber,
+    }),
+  ),
+  peers: z.array(
+    z.object({
+      node: z.string(),
+      address: z.string(),
+      path: z.string(),
+      state: z.string(),
+      endpoint: optionalText,
+      bfd: optionalText,
+      rttMs: optionalNumber,
+      reason: optionalText,
+    }),
+  ),
+  shortcuts: z.array(z.object({ prefix: z.string(), node: z.string(), expiresIn: optionalNumber })),
+  interfaces: z.array(z.object({ name: z.string(), kind: optionalText, listenPort: optionalNumber })).optional(),
+});
+
+type Status = z.infer<typeof statusShape>;
+
+export function addStatus(program: Command, io: Io): void {
+  const command = program.command('status').description('this machine: hubs, paths, shortcuts, from its agent');
+  withWatch(withStateDir(command))
+    .addHelpText('after', '\nExamples:\n  dmwg status --state-dir /var/lib/dmwg/node\n  dmwg status --watch\n')
+    .action(async (options: StateDirOptions & OutputOptions) => {
+      const stateDir = await nodeStateDir(io, options);
+      await present(io, options, async () => {
+        const data = await agentStatus(stateDir);
+        return { data, table: () => statusText(data) };
+      });
+    });
+}
+
+export function statusText(data: unknown): string {
+  const parsed = statusShape.safeParse(data);
+  if (!parsed.success) {
+    const path = parsed.error.issues[0]?.path.join('.') ?? '';
+    throw new ProgramError(
+      `the agent's answer is not understood at "${path}"; dmwg and dmwg-agent must be of one version`,
+    );
+  }
+  const status = parsed.data;
+  const sections = [head(status), hubs(status), peers(status), shortcuts(status), interfaces(status)];
+  return sections.filter((section) => section !== '').join('\n');
+}
+
+function head(status: Status): string {
+  const { node, role, address, address6, overlay, registry } = status;
+  const addresses = [address, address6 ?? ''].filter((text) => text !== '').join(', ');
+  const state = registry.connected ? 'connected' : 'not connected; tunnels go on without it';
+  const lines = [
+    `${node}: ${role}${overlay ? ` of ${overlay}` : ''}, ${addresses}`,
+    `registry: ${registry.endpoint ?? 'unknown'} ${state}`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function hubs(status: Status): string {
+  if (status.hubs.length === 0) return '';
+  return formatTable<Status['hubs'][number]>(
+    [
+      { title: 'HUB', text: ({ node }) => node },
+      { title: 'ADDRESS', text: ({ address }) => address },
+      { title: 'PRIORITY', text: ({ priority }) => String(priority), right: true },
+      { title: 'STATE', text: ({ state }) => state },
+      { title: 'ACTIVE', text: ({ active }) => (active ? 'yes' : 'no') },
+      { title: 'RTT', text: ({ rttMs }) => formatRtt(rttMs), right: true },
+    ],
+    status.hubs,
+  );
+}
+
+function peers(status: Status): string {
+  if (status.peers.length === 0)
+    return status.role === 'hub' ? 'No peer yet.\n' : 'No peer: nothing was resolved yet.\n';
+  return formatTable<Status['peers'][number]>(
+    [
+      { title: 'PEER', text: ({ node }) => node },
+      { title: 'ADDRESS', text: ({ address }) => address },
+      { title: 'PATH', text: ({ path }) => path },
+      { title: 'STATE', text: ({ state }) => state },
+      { title: 'BFD', text: ({ bfd }) => bfd ?? '' },
+      { title: 'RTT', text: ({ rttMs }) => formatRtt(rttMs), right: true },
+      { title: 'ENDPOINT', text: ({ endpoint }) => endpoint ?? '' },
+      { title: 'REASON', text: ({ reason }) => reason ?? '' },
+    ],
+    status.peers,
+  );
+}
+
+function shortcuts(status: Status): string {
+  if (status.shortcuts.length === 0) return '';
+  return formatTable<Status['shortcuts'][number]>(
+    [
+      { title: 'SHORTCUT', text: ({ prefix }) => prefix },
+      { title: 'NODE', text: ({ node }) => node },
+      { title: 'EXPIRES', text: ({ expiresIn }) => (typeof expiresIn === 'number' ? formatSpan(expiresIn) : '') },
+    ],
+    status.shortcuts,
+  );
+}
+
+function interfaces(status: Status): string {
+  if (!status.interfaces || status.interfaces.length === 0) return '';
+  return formatTable<NonNullable<Status['interfaces']>[number]>(
+    [
+      { title: 'INTERFACE', text: ({ name }) => name },
+      { title: 'KIND', text: ({ kind }) => kind ?? '' },
+      {
+        title: 'PORT',
+        text: ({ listenPort }) => (typeof listenPort === 'number' ? String(listenPort) : ''),
+        right: true,
+      },
+    ],
+    status.interfaces,
+  );
+}
+
+function formatRtt(milliseconds: number | null | undefined): string {
+  return typeof milliseconds === 'number' ? `${milliseconds.toFixed(1)} ms` : '';
+}
