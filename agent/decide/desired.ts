@@ -40,7 +40,7 @@ function tunnel(state: AgentState, config: OverlayConfig, own: OwnInterface, pub
     name: own.name,
     publicKey,
     listenPort: own.listenPort,
-    mtu: config.mtu,
+    mtu: state.self.mtu ?? config.mtu,
     up: true,
     addresses: new Set([...ownAddresses(config).map(hostPrefix), hostPrefix(linkAddress(config.linkPrefix, publicKey))]),
     peers: new Map(peers.map((peer) => [peer.publicKey, peer])),
@@ -143,6 +143,7 @@ function firewall(state: AgentState, config: OverlayConfig, tunnels: readonly st
   const isHub = state.self.role === 'hub';
   return {
     indicate: isHub && config.phase === 3 ? [multipoint] : [],
+    notice: !isHub && config.phase === 2 ? tunnels.filter((name) => name !== multipoint) : [],
     nflogGroup: state.self.nflogGroup,
     indicateAgain,
     account: isHub ? [] : [multipoint],

@@ -25,7 +25,7 @@ export function register(state: AgentState, turn: Turn): AgentState {
   if (state.connectedTo === undefined || !config || state.revoked !== undefined) return state;
   const interfaces = describeInterfaces(state);
   if (interfaces === undefined) return state;
-  const fingerprint = JSON.stringify([interfaces, config.address, config.address6, config.prefixes, config.holdingTime]);
+  const fingerprint = JSON.stringify([interfaces, config.address, config.address6, config.holdingTime]);
   const changed = fingerprint !== registration.fingerprint;
   if (!changed && (registration.nextAt === undefined || registration.nextAt > turn.now)) return state;
 
@@ -148,7 +148,7 @@ function request(
   };
   const cies =
     part === 'prefixes'
-      ? config.prefixes.map((prefix) => ({
+      ? state.self.prefixes.map((prefix) => ({
           ...common,
           prefixLength: lengthOf(prefix),
           protocolAddress: networkOf(prefix),

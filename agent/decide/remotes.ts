@@ -12,6 +12,8 @@ const closingMs = 3000;
 /** In recovering: how often the peer is looked at, and for how long it may be silent. */
 const recoveryLookMs = 2000;
 const recoveryMs = 15_000;
+/** How long the route of an adopted path stays without BFD. */
+const adoptionMs = 3000;
 /** Back-off after failed attempts. */
 const firstRetryMs = 5000;
 const lastRetryMs = 300_000;
@@ -58,7 +60,7 @@ export function directBfd(
   const remote = state.remotes.get(node);
   if (!remote || remote.phase === 'failed' || remote.phase === 'closing') return state;
   if (seen.state === 'up') {
-    if (remote.phase === 'direct') return state;
+    if (remote.phase === 'direct' && remote.bfd === 'up') return state;
     note(turn, 'direct', { node: remote.target.name, tookMs: Math.round(turn.now - remote.since) });
     return put(state, {
       ...remote,
@@ -71,11 +73,22 @@ export function directBfd(
       reason: undefined,
     });
   }
-  if (remote.phase !== 'direct') return put(state, { ...remote, bfd: seen.state });
+  if (remote.phase !== 'direct' || remote.bfd !== 'up') return put(state, { ...remote, bfd: seen.state });
   if (seen.remoteState === 'admin-down') {
     note(turn, 'the other end closes the direct path', { node: remote.target.name });
     return close({ ...state, shortcuts: withoutShortcutsOf(state, node) }, remote, turn);
   }
+  return recover(state, { ...remote, bfd: seen.state }, turn);
+}
+
+/** A direct path of before a restart: its route stays while its BFD session has a chance to come Up again. */
+export function adopt(state: AgentState, target: Target, turn: Turn): AgentState {
+  const adopted = remoteOf(target, undefined, turn);
+  const nextAt = after(turn.now, milliseconds(adoptionMs));
+  return put(state, { ...adopted, phase: 'direct', everUp: true, nextAt });
+}
+
+function recover(state: AgentState, remote: Remote, turn: Turn): AgentState {
   warn(turn, 'direct path lost', { node: remote.target.name });
   turn.effects.push({ kind: 'inspect-peers', interface: multipointName(state.self) });
   const failures = turn.now - remote.since >= stableMs ? 0 : remote.failures;
@@ -84,7 +97,6 @@ export function directBfd(
     failures,
     phase: 'recovering',
     since: turn.now,
-    bfd: seen.state,
     reception: undefined,
     nextAt: after(turn.now, milliseconds(recoveryLookMs)),
     retryAt: after(turn.now, retryWait(failures)),
@@ -106,6 +118,7 @@ export function tickRemotes(state: AgentState, turn: Turn): AgentState {
   for (const remote of state.remotes.values()) {
     if (remote.phase === 'punching') next = punch(next, remote, turn);
     else if (remote.nextAt !== undefined && remote.nextAt <= turn.now) {
+      if (remote.phase === 'direct') next = recover(next, remote, turn);
       if (remote.phase === 'closing') next = { ...next, remotes: withoutEntry(next.remotes, remote.target.node) };
       if (remote.phase === 'recovering') {
         turn.effects.push({ kind: 'inspect-peers', interface: multipointName(state.self) });

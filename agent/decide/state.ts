@@ -19,6 +19,10 @@ export interface Self {
   readonly endpoints: readonly Endpoint[];
   readonly listenPort: number | undefined;
   readonly nflogGroup: number;
+  /** Announced. */
+  readonly prefixes: readonly Prefix[];
+  /** Of the tunnel interfaces; absent: as the overlay says. */
+  readonly mtu: number | undefined;
 }
 
 export interface AgentState {
@@ -132,7 +136,7 @@ export interface Remote {
   /** Failed attempts in a row. */
   readonly failures: number;
   readonly retryAt: Instant;
-  /** Next look at it, in recovering and closing. */
+  /** Next look at it in recovering, end of closing, end of an adopted path's grace. */
   readonly nextAt: Instant | undefined;
   readonly reception: Reception | undefined;
   readonly reason: string | undefined;

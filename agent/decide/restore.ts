@@ -1,0 +1,74 @@
+// A restarted agent goes on where the last one stopped: with the configuration, peers and shortcuts of its state file, also
+// when the registry is away.
+import type { Prefix } from '#proto/model/address.ts';
+import type { Address } from '#proto/model/address.ts';
+import type { Target } from '#proto/model/nhrp.ts';
+import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
+import { after, toMilliseconds } from '#proto/model/time.ts';
+import type { Turn } from './event.ts';
+import { adopt } from './remotes.ts';
+import { type AgentState, initialState, type OwnInterface, type Self, type Shortcut, withEntry } from './state.ts';
+import { configure } from './step.ts';
+
+export interface Saved {
+  readonly interfacePrefix: string;
+  readonly nextRequestId: number;
+  readonly config: OverlayConfig | undefined;
+  /** Without keys: those are in files of their own. */
+  readonly interfaces: readonly OwnInterface[];
+  readonly shortcuts: readonly SavedShortcut[];
+  /** Of a hub. */
+  readonly peers: readonly HubPeer[] | undefined;
+}
+
+export interface SavedShortcut {
+  readonly prefix: Prefix;
+  readonly source: Address;
+  readonly destination: Address;
+  readonly target: Target;
+}
+
+/** More than the requests that may have been sent after the file was written. */
+const requestIdJump = 1000;
+
+export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
+  const fresh = initialState(self);
+  const usable = saved.interfacePrefix === self.interfacePrefix;
+  let state: AgentState = {
+    ...fresh,
+    nextRequestId: (saved.nextRequestId + requestIdJump) % 0xffff_ffff,
+    interfaces: new Map(usable ? saved.interfaces.map((own) => [own.name, own]) : []),
+    hub: { ...fresh.hub, peers: saved.peers && new Map(saved.peers.map((peer) => [peer.node, peer])) },
+  };
+  if (!saved.config) return state;
+  state = configure(state, saved.config, turn);
+  for (const { prefix, source, destination, target } of saved.shortcuts) {
+    const shortcut: Shortcut = {
+      prefix,
+      node: target.node,
+      source,
+      destination,
+      expiresAt: after(turn.now, toMilliseconds(saved.config.holdingTime)),
+      usedAt: turn.now,
+    };
+    state = { ...state, shortcuts: withEntry(state.shortcuts, prefix, shortcut) };
+    if (!state.remotes.has(target.node)) state = adopt(state, target, turn);
+  }
+  return state;
+}
+
+export function save(state: AgentState): Saved {
+  const shortcuts: SavedShortcut[] = [];
+  for (const { prefix, source, destination, node } of state.shortcuts.values()) {
+    const remote = state.remotes.get(node);
+    if (remote?.phase === 'direct') shortcuts.push({ prefix, source, destination, target: remote.target });
+  }
+  return {
+    interfacePrefix: state.self.interfacePrefix,
+    nextRequestId: state.nextRequestId,
+    config: state.config,
+    interfaces: [...state.interfaces.values()],
+    shortcuts,
+    peers: state.hub.peers && [...state.hub.peers.values()],
+  };
+}
