@@ -1,0 +1,249 @@
+// What runs goes on: no crash or restart of an agent, the registry or etcd loses a packet of a flow that is there, and
+// afterwards everything is as it was.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import test, { type TestContext } from 'node:test';
+import type { Agent } from '#test/support/lab/agent.ts';
+import { type Footprint, footprintOf, programsOn } from '#test/support/lab/footprint.ts';
+import type { Host } from '#test/support/lab/host.ts';
+import { createLab, type Lab } from '#test/support/lab/lab.ts';
+import { bothDirect, direct, replyThat, throughHub } from '#test/support/lab/paths.ts';
+import { binary } from '#test/support/lab/service.ts';
+import { hubEndpoint, officeA, officeB, sites } from '#test/support/lab/worlds.ts';
+import { until } from '#test/support/poll.ts';
+import { createOverlay, type Overlay } from '#test/support/programs.ts';
+
+interface World {
+  readonly lab: Lab;
+  readonly overlay: Overlay;
+  readonly hub: Agent;
+  readonly a: Agent;
+  readonly b: Agent;
+  readonly c: Agent;
+}
+
+/** a and b are direct; a and c are kept on the hub by a cut. */
+async function createWorld(t: TestContext): Promise<World> {
+  const lab = await createLab(sites('restricted'));
+  t.after(() => lab.dispose());
+  const overlay = await createOverlay(lab, {
+    init: [
+      ...['--pool', '10.77.0.0/24', '--pool6', 'fd77:7::/64', '--summary', '10.10.0.0/16'],
+      ...['--idle-timeout', '600s'],
+    ],
+  });
+  t.after(() => overlay.dispose());
+  await lab.cut('nat-a', 'c');
+  const hub = await overlay.join('hub', { role: 'hub', endpoint: hubEndpoint });
+  const a = await overlay.join('a', { prefixes: [officeA] });
+  const b = await overlay.join('b', { prefixes: [officeB] });
+  const c = await overlay.join('c');
+  await overlay.settled();
+  return { lab, overlay, hub, a, b, c };
+}
+
+test('flows survive their programs', async (t) => {
+  const world = await createWorld(t);
+  const { lab, overlay, hub, a, b, c } = world;
+  const explain = (): Promise<string> => lab.state();
+  const everyone = [hub, a, b, c];
+
+  const straight = a.host.startPing({ to: b.address, rate: 100 });
+  await replyThat(lab, straight, { came: direct, what: 'without a hop' });
+  await bothDirect(lab, a, b);
+  const around = c.host.startPing({ to: a.address, rate: 100 });
+  await replyThat(lab, around, { came: throughHub, what: 'through the hub' });
+  await until('the cut pair gives up', async () => (await c.peer('a'))?.state === 'failed', {
+    within: 60_000,
+    every: 250,
+    explain,
+  });
+
+  /** Both flows get this many more replies. */
+  const flowsGoOn = async (packets: number): Promise<void> => {
+    const [s, r] = [straight.replies().length, around.replies().length];
+    const enough = (): boolean => straight.replies().length >= s + packets && around.replies().length >= r + packets;
+    await until('both flows go on', enough, { within: packets * 10 + 20_000, explain });
+  };
+
+  const footprints = async (): Promise<Record<string, Footprint>> => {
+    const all: Record<string, Footprint> = {};
+    for (const agent of everyone) all[agent.name] = await footprintOf(agent.host);
+    return all;
+  };
+  const before = await footprints();
+  const keysBefore = await etcdKeys(overlay);
+  const registryBefore = await footprintOf(overlay.registry.host);
+
+  /** As before on every host and in etcd, with all sessions open. */
+  const converged = async (): Promise<void> => {
+    await overlay.settled();
+    await bothDirect(lab, a, b, 60_000);
+    let now = await footprints();
+    const same = async (): Promise<boolean> => {
+      now = await footprints();
+      return JSON.stringify(now) === JSON.stringify(before);
+    };
+    await until('every host is as it was', same, { within: 20_000, every: 500 }).catch(() => {
+      assert.deepEqual(now, before);
+    });
+    await until('etcd holds the same keys', async () => sameLines(await etcdKeys(overlay), keysBefore), {
+      within: 20_000,
+      every: 500,
+      explain: async () => `${(await etcdKeys(overlay)).join('\n')}\nbefore:\n${keysBefore.join('\n')}`,
+    });
+    assert.deepEqual(await footprintOf(overlay.registry.host), registryBefore);
+  };
+
+  await t.test('the agent of a spoke is killed and started again', async () => {
+    await a.stop('SIGKILL');
+    await until('the other end notices', async () => (await b.peer('a'))?.path === 'hub', {
+      within: 20_000,
+      every: 250,
+      explain,
+    });
+    await flowsGoOn(200);
+    await a.start();
+    await converged();
+  });
+
+  await t.test('the agent of a spoke is stopped and started again', async () => {
+    assert.equal(await a.stop('SIGTERM'), 0);
+    await flowsGoOn(200);
+    await a.start();
+    await converged();
+  });
+
+  await t.test("the hub's agent is killed and started again", async () => {
+    await hub.stop('SIGKILL');
+    await flowsGoOn(300);
+    await hub.start();
+    await converged();
+  });
+
+  await t.test('the registry is stopped and started again', async () => {
+    const began = Date.now();
+    assert.equal(await overlay.registry.stop('SIGTERM'), 0);
+    assert.ok(Date.now() - began < 5000, 'it stops within 5 s');
+    await flowsGoOn(300);
+    await overlay.registry.start();
+    await converged();
+  });
+
+  await t.test('the registry is killed and started again', async () => {
+    await overlay.registry.stop('SIGKILL');
+    await until('its etcd ends with it', async () => (await programsOn(overlay.registry.host)).length === 0, {
+      within: 10_000,
+    });
+    await flowsGoOn(200);
+    await overlay.registry.start();
+    await converged();
+  });
+
+  await t.test('etcd is killed', async () => {
+    const old = await etcdPid(overlay.registry.host);
+    assert.ok(old !== undefined);
+    process.kill(old, 'SIGKILL');
+    await flowsGoOn(100);
+    await until(
+      'the registry starts another',
+      async () => {
+        const pid = await etcdPid(overlay.registry.host);
+        return pid !== undefined && pid !== old;
+      },
+      { within: 20_000, explain: () => overlay.registry.output() },
+    );
+    await until('tokens can be created', async () => (await overlay.admin('token', 'create')).code === 0, {
+      within: 20_000,
+      every: 250,
+    });
+    for (const token of (await overlay.ask('show', 'tokens')) as readonly { readonly id: string }[]) {
+      await overlay.admin('token', 'revoke', token.id);
+    }
+    await converged();
+  });
+
+  await t.test('no packet of either flow was lost', async () => {
+    for (const flow of [straight, around]) {
+      const { sent, lost } = await flow.finish();
+      t.diagnostic(`${String(sent)} sent, ${String(lost.length)} lost`);
+      assert.deepEqual(lost, []);
+    }
+  });
+
+  await t.test('down takes everything away, and a start brings it back', async () => {
+    await a.stop('SIGTERM');
+    await down(a, 'down');
+    assertEmpty(await footprintOf(a.host));
+    await a.start();
+    const ping = a.host.startPing({ to: b.address, rate: 20 });
+    await replyThat(lab, ping, { came: direct, what: 'without a hop' });
+    await ping.finish();
+  });
+
+  await t.test('leave gives everything back', async () => {
+    const nodes = (await overlay.ask('show', 'nodes')) as readonly { readonly id: string; readonly name: string }[];
+    const id = nodes.find((node) => node.name === 'b')?.id;
+    assert.ok(id !== undefined);
+    await b.stop('SIGTERM');
+    await down(b, 'leave');
+    assertEmpty(await footprintOf(b.host));
+    const left = await etcdKeys(overlay, true);
+    assert.deepEqual(
+      left.filter((line) => line.includes(id)),
+      [],
+    );
+    assert.ok(
+      !((await overlay.ask('show', 'nodes')) as readonly { readonly name: string }[]).some((node) => node.name === 'b'),
+    );
+    const peersBefore = before['hub']?.peers.length ?? 0;
+    const forgotten = async (): Promise<boolean> => (await footprintOf(hub.host)).peers.length < peersBefore;
+    await until('the hub has forgotten it', forgotten, { within: 20_000, explain });
+  });
+});
+
+async function down(agent: Agent, command: 'down' | 'leave'): Promise<void> {
+  const places = [
+    '--state-dir',
+    agent.stateDir,
+    '--interface-prefix',
+    agent.host.interfacePrefix,
+    '--run-dir',
+    `${agent.stateDir}/run`,
+  ];
+  await agent.host.run([binary('dmwg'), command, ...places]);
+}
+
+function assertEmpty(footprint: Footprint): void {
+  assert.deepEqual(footprint, {
+    interfaces: [],
+    peers: [],
+    routes: [],
+    nft: [],
+    rules: [],
+    processes: [],
+    sockets: [],
+  });
+}
+
+function sameLines(a: readonly string[], b: readonly string[]): boolean {
+  return a.join('\n') === b.join('\n');
+}
+
+async function etcdPid(host: Host): Promise<number | undefined> {
+  return (await programsOn(host)).find(({ name }) => name === 'etcd')?.pid;
+}
+
+/** The keys of the overlay, without those of replicas, which are new at every start; with values if asked. */
+async function etcdKeys(overlay: Overlay, values = false): Promise<string[]> {
+  const { host } = overlay.registry;
+  const pid = await etcdPid(host);
+  if (pid === undefined) throw new Error('etcd does not run');
+  const argv = (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8')).split('\0');
+  const flag = argv.findIndex((word) => word.startsWith('--listen-client-urls'));
+  const url = argv[flag]?.split('=')[1] ?? argv[flag + 1] ?? '';
+  const what = values ? [] : ['--keys-only'];
+  const env = { ETCDCTL_API: '3' };
+  const text = await host.run(['etcdctl', '--endpoints', url, 'get', '--prefix', '/dmwg/', ...what], { env });
+  return text.split('\n').filter((line) => line !== '' && !line.includes('/replicas/'));
+}
