@@ -1,6 +1,6 @@
 // The world of one command: what it reads and prints. A test passes its own; main.ts passes the process.
 import { ProgramError } from '#proto/kit/errors.ts';
-import type { Fault, Result } from '#proto/model/result.ts';
+import type { Result } from '#proto/model/result.ts';
 
 export interface Io {
   /** Text for standard output, with its line ends. */
@@ -50,7 +50,7 @@ export class Faults {
   }
 
   /** Every good value; the bad ones are noted. */
-  takeAll<T>(argument: string, texts: readonly string[], parse: (text: string) => Result<T, Fault>): T[] {
+  takeAll<T>(argument: string, texts: readonly string[], parse: (text: string) => Result<T>): T[] {
     return texts.flatMap((text) => {
       const value = this.take(argument, parse(text));
       return value === undefined ? [] : [value];

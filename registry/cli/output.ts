@@ -43,7 +43,6 @@ export async function present(io: Io, options: OutputOptions, fetch: () => Promi
   const stop = io.interrupted();
   while (!stop.aborted) {
     const page = await watchPage(options.output, fetch);
-    if (stop.aborted) return;
     io.out(io.terminal && options.output === 'table' ? `\u001b[H\u001b[2J${page}` : page);
     await pause(1000, stop);
   }

@@ -56,7 +56,7 @@ function fetchChain(address: string): Promise<Uint8Array[]> {
       socket.destroy();
       reject(new ProgramError(connectionCause('timeout', address)));
     });
-    socket.on('error', (error) => {
+    socket.on('error', (error: Error) => {
       reject(new ProgramError(connectionCause(error.message, address)));
     });
     socket.on('close', () => {

@@ -5,7 +5,16 @@ import type { Io } from './io.ts';
 import { type OutputOptions, present, type View, withWatch } from './output.ts';
 import { type Registry, withRegistry } from './rpc.ts';
 import { bindingTable, eventTable, nodeTable, overlayTable, routeTable, tokenTable } from './show-tables.ts';
-import { bindingView, eventView, nodeView, overlayView, tokenView } from './views.ts';
+import {
+  type BindingView,
+  bindingView,
+  eventView,
+  type NodeView,
+  nodeView,
+  type OverlayView,
+  overlayView,
+  tokenView,
+} from './views.ts';
 
 interface Subject {
   readonly name: string;
@@ -16,17 +25,17 @@ interface Subject {
   readonly fetch: (registry: Registry) => Promise<View>;
 }
 
-async function nodes(registry: Registry) {
+async function nodes(registry: Registry): Promise<NodeView[]> {
   const answer = await registry.ask(({ query }) => query.listNodes.bind(query), {});
   return answer.nodes.map(nodeView);
 }
 
-async function bindings(registry: Registry) {
+async function bindings(registry: Registry): Promise<BindingView[]> {
   const answer = await registry.ask(({ query }) => query.listBindings.bind(query), {});
   return answer.bindings.map(bindingView);
 }
 
-export async function overlay(registry: Registry) {
+export async function overlay(registry: Registry): Promise<OverlayView> {
   const answer = await registry.ask(({ query }) => query.getOverlay.bind(query), {});
   if (!answer.overlay) throw new Error('the registry sent no overlay');
   return overlayView(answer.overlay);

@@ -1,7 +1,60 @@
 // The JSON that scripts rely on, from what the registry sends. Names here are a promise; see docs.
 import type { Binding, Event, Node, Overlay, Token } from '#proto/gen/dmwg/v1/admin.ts';
 
-/** RFC 3339 in UTC; null for "never" (0). */
+export interface NodeView {
+  readonly id: string;
+  readonly name: string;
+  readonly role: string;
+  readonly address: string;
+  readonly address6: string | null;
+  readonly prefixes: readonly string[];
+  readonly endpoints: readonly { readonly address: string; readonly kind: string }[];
+  readonly registered: boolean;
+  /** RFC 3339 in UTC; null for never. So is every moment here. */
+  readonly registeredAt: string | null;
+  /** Seconds. */
+  readonly expiresIn: number;
+  readonly nat: boolean;
+  readonly connected: boolean;
+  readonly tags: readonly string[];
+  readonly agentVersion: string | null;
+}
+
+export interface BindingView {
+  readonly prefix: string;
+  readonly node: string;
+  readonly address: string;
+  /** The most preferred endpoint. */
+  readonly nbma: string | null;
+  readonly endpoints: readonly string[];
+  readonly type: string;
+  readonly flags: readonly string[];
+  readonly created: string | null;
+  /** Seconds. */
+  readonly expiresIn: number;
+}
+
+export interface TokenView {
+  readonly id: string;
+  readonly role: string;
+  readonly prefixes: readonly string[];
+  readonly tags: readonly string[];
+  readonly usesLeft: number;
+  readonly expires: string | null;
+  readonly created: string | null;
+}
+
+export interface EventView {
+  readonly time: string | null;
+  readonly kind: string;
+  readonly node: string | null;
+  readonly detail: string | null;
+}
+
+/** The keys are those that `dmwg overlay set` takes. */
+export type OverlayView = Omit<Overlay, 'pool6'> & { readonly pool6: string | null };
+
+/** 0 is never. */
 function moment(milliseconds: bigint): string | null {
   return milliseconds === 0n ? null : new Date(Number(milliseconds)).toISOString();
 }
@@ -10,7 +63,7 @@ function orNull(text: string): string | null {
   return text === '' ? null : text;
 }
 
-export function nodeView(node: Node) {
+export function nodeView(node: Node): NodeView {
   return {
     id: node.id,
     name: node.name,
@@ -29,12 +82,11 @@ export function nodeView(node: Node) {
   };
 }
 
-export function bindingView(binding: Binding) {
+export function bindingView(binding: Binding): BindingView {
   return {
     prefix: binding.prefix,
     node: binding.node,
     address: binding.address,
-    // The most preferred one; all of them are in `endpoints`.
     nbma: binding.nbma[0] ?? null,
     endpoints: binding.nbma,
     type: binding.type,
@@ -44,7 +96,7 @@ export function bindingView(binding: Binding) {
   };
 }
 
-export function tokenView(token: Token) {
+export function tokenView(token: Token): TokenView {
   return {
     id: token.id,
     role: token.role,
@@ -56,12 +108,11 @@ export function tokenView(token: Token) {
   };
 }
 
-export function eventView(event: Event) {
+export function eventView(event: Event): EventView {
   return { time: moment(event.timeMs), kind: event.kind, node: orNull(event.node), detail: orNull(event.detail) };
 }
 
-/** The keys are those that `dmwg overlay set` takes. */
-export function overlayView(overlay: Overlay) {
+export function overlayView(overlay: Overlay): OverlayView {
   return {
     name: overlay.name,
     phase: overlay.phase,
@@ -77,9 +128,3 @@ export function overlayView(overlay: Overlay) {
     mtu: overlay.mtu,
   };
 }
-
-export type NodeView = ReturnType<typeof nodeView>;
-export type BindingView = ReturnType<typeof bindingView>;
-export type TokenView = ReturnType<typeof tokenView>;
-export type EventView = ReturnType<typeof eventView>;
-export type OverlayView = ReturnType<typeof overlayView>;
