@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { enrol, type EnrolmentRequest } from '#registry/decide/enrol.ts';
+import { removeNode } from '#registry/decide/removal.ts';
+import type { Put } from '#registry/decide/state.ts';
+import { createMemoryStore, type MemoryStore } from '#test/support/memory-store.ts';
+import {
+  address,
+  at,
+  bindingRecord,
+  endpoint,
+  enrolled,
+  name,
+  nodeId,
+  nodeRecord,
+  overlayRecord,
+  prefix,
+  tokenRecord,
+} from '#test/support/registry-fixtures.ts';
+
+function storeOf(...put: Put[]): MemoryStore {
+  const store = createMemoryStore();
+  store.force({ put: [{ kind: 'overlay', record: overlayRecord() }, ...put] });
+  return store;
+}
+
+const token = (parts = {}): Put => ({ kind: 'token', record: tokenRecord(parts) });
+
+function request(parts: Partial<EnrolmentRequest> = {}): EnrolmentRequest {
+  return {
+    tokenId: 'token-1',
+    secretMatches: true,
+    name: name('new'),
+    role: undefined,
+    prefixes: [],
+    endpoints: [],
+    address: undefined,
+    ...parts,
+  };
+}
+
+const now = at(1000);
+
+const faults: readonly (readonly [string, MemoryStore, Partial<EnrolmentRequest>, string, RegExp])[] = [
+  ['an unknown token', storeOf(), {}, 'token-unknown', /dmwg token create/],
+  ['a wrong secret', storeOf(token()), { secretMatches: false }, 'token-unknown', /unknown/],
+  ['an expired token', storeOf(token({ expiresAt: at(999) })), {}, 'token-expired', /1970-01-01/],
+  ['a used-up token', storeOf(token({ usesLeft: 0 })), {}, 'token-used-up', /used up/],
+  ['another role', storeOf(token()), { role: 'hub' }, 'role-not-allowed', /for a spoke/],
+  ['a hub without endpoint', storeOf(token({ role: 'hub' })), {}, 'hub-needs-endpoint', /--endpoint/],
+  [
+    "a prefix that is not the token's",
+    storeOf(token()),
+    { prefixes: [prefix('10.1.0.0/24')] },
+    'prefix-not-allowed',
+    /no prefix/,
+  ],
+  [
+    "a prefix wider than the token's",
+    storeOf(token({ prefixes: [prefix('10.1.0.0/24')] })),
+    { prefixes: [prefix('10.1.0.0/16')] },
+    'prefix-not-allowed',
+    /only 10\.1\.0\.0\/24/,
+  ],
+  [
+    'a part of the pool',
+    storeOf(token({ prefixes: [prefix('10.0.0.0/8')] })),
+    { prefixes: [prefix('10.99.3.0/24')] },
+    'prefix-not-allowed',
+    /10\.99\.0\.0\/16/,
+  ],
+  [
+    'the default route, not listed exactly',
+    storeOf(token({ prefixes: [prefix('10.0.0.0/8')] })),
+    { prefixes: [prefix('0.0.0.0/0')] },
+    'prefix-not-allowed',
+    /0\.0\.0\.0\/0/,
+  ],
+  [
+    'a prefix of another node',
+    storeOf(
+      token({ prefixes: [prefix('10.1.0.0/16')] }),
+      ...enrolled(nodeRecord(1, { prefixes: [prefix('10.1.0.0/24')] })),
+    ),
+    { prefixes: [prefix('10.1.0.0/24')] },
+    'prefix-taken',
+    /node-1/,
+  ],
+  [
+    'a name of another node',
+    storeOf(token(), ...enrolled(nodeRecord(1))),
+    { name: name('node-1') },
+    'name-taken',
+    /node-1/,
+  ],
+  [
+    'an address of another node',
+    storeOf(token(), ...enrolled(nodeRecord(1))),
+    { address: address('10.99.0.1') },
+    'address-taken',
+    /10\.99\.0\.1/,
+  ],
+  [
+    'an address outside the pool',
+    storeOf(token()),
+    { address: address('10.98.0.1') },
+    'address-outside-pool',
+    /10\.99\.0\.0\/16/,
+  ],
+  ['the network address', storeOf(token()), { address: address('10.99.0.0') }, 'address-outside-pool', /pool/],
+];
+
+for (const [what, store, parts, code, text] of faults) {
+  test(`enrolment refuses ${what} as ${code}`, () => {
+    const outcome = enrol(store.snapshot(), request(parts), nodeId(9), now);
+    assert.ok(!outcome.ok);
+    assert.equal(outcome.fault.code, code);
+    assert.match(outcome.fault.message, text);
+  });
+}
+
+test('enrolment allocates the lowest free address and the same offset in the second pool', () => {
+  const store = storeOf(token(), ...enrolled(nodeRecord(1)), ...enrolled(nodeRecord(2, { address6: undefined })));
+  const outcome = enrol(store.snapshot(), request(), nodeId(9), now);
+  assert.ok(outcome.ok);
+  assert.equal(outcome.value.node.address, '10.99.0.3');
+  assert.equal(outcome.value.node.address6, 'fd99::3');
+});
+
+test('a full pool is exhausted, and one free address in it is found', () => {
+  const store = createMemoryStore();
+  const overlay = overlayRecord({ pool: prefix('10.99.0.0/30'), pool6: undefined });
+  store.force({ put: [{ kind: 'overlay', record: overlay }, token(), ...enrolled(nodeRecord(1))] });
+  const found = enrol(store.snapshot(), request(), nodeId(9), now);
+  assert.ok(found.ok);
+  assert.equal(found.value.node.address, '10.99.0.2');
+  store.force({ put: enrolled(nodeRecord(2)) });
+  const full = enrol(store.snapshot(), request(), nodeId(9), now);
+  assert.ok(!full.ok);
+  assert.equal(full.fault.code, 'pool-exhausted');
+});
+
+test('hubs are preferred in the order in which they join', async () => {
+  const store = storeOf(token({ role: 'hub', usesLeft: 2 }));
+  for (const number of [1, 2]) {
+    const asked = request({ name: name(`hub-${String(number)}`), endpoints: [endpoint('192.0.2.1:51820')] });
+    const outcome = enrol(store.snapshot(), asked, nodeId(number), now);
+    assert.ok(outcome.ok);
+    assert.ok((await store.commit(outcome.value.transaction)).ok);
+    assert.equal(outcome.value.node.priority, number - 1);
+  }
+});
+
+test('two enrolments decided on one snapshot: the second conflicts, and gets the next address when decided again', async () => {
+  const store = storeOf(token({ usesLeft: 2 }));
+  const first = enrol(store.snapshot(), request({ name: name('a') }), nodeId(1), now);
+  const second = enrol(store.snapshot(), request({ name: name('b') }), nodeId(2), now);
+  assert.ok(first.ok && second.ok);
+  const outcomes = await Promise.all([store.commit(first.value.transaction), store.commit(second.value.transaction)]);
+  assert.deepEqual(
+    outcomes.map((one) => one.ok),
+    [true, false],
+  );
+  const again = enrol(store.snapshot(), request({ name: name('b') }), nodeId(2), now);
+  assert.ok(again.ok);
+  assert.equal(again.value.node.address, '10.99.0.2');
+  assert.ok((await store.commit(again.value.transaction)).ok);
+  assert.equal(store.snapshot().tokens.get('token-1')?.usesLeft, 0);
+});
+
+test('removing a node leaves nothing of it', async () => {
+  const node = nodeRecord(1, { prefixes: [prefix('10.1.0.0/24')] });
+  const store = storeOf();
+  const before = store.keys();
+  store.force({ put: enrolled(node, bindingRecord(1)) });
+  const removal = removeNode(store.snapshot(), node.id);
+  assert.ok(removal.ok);
+  assert.ok((await store.commit(removal.value.transaction)).ok);
+  assert.deepEqual(store.keys(), before);
+});
