@@ -8,18 +8,25 @@ export type { Key, Put, Snapshot, Transaction } from '#registry/decide/state.ts'
 /** What a change of the mirror touched. Level-triggered: a listener reads the snapshot. */
 export type StoreChange =
   | { readonly kind: 'overlay' }
+  /** A claim counts as a change of its node. */
   | { readonly kind: 'node' | 'binding' | 'session'; readonly id: NodeId }
   | { readonly kind: 'token' | 'replica'; readonly id: string }
-  /** A claim, or a full resynchronisation: look at everything. */
+  /** A full resynchronisation after changes were missed: look at everything. */
   | { readonly kind: 'all' };
 
 export interface Store {
+  /** Live: its maps change in place with the next batch. Use it within one turn; ask again after every await. */
   snapshot(): Snapshot;
   /** Called after the new snapshot is in place, once per batch. Returns the unsubscription. */
   onChange(listener: (changes: readonly StoreChange[]) => void): () => void;
   /**
-   * All or nothing. Resolves after the mirror has seen the result. Faults: "conflict" (a condition does not hold; `message`
-   * names the key), "unavailable" (etcd did not answer in time; nothing is known of the outcome).
+   * All or nothing. `unchanged` means as the mirror has it at the moment of the call, so call it in the same turn in which
+   * the snapshot was read. Resolves after the mirror has seen the result, or what stands against it: a caller that meets a
+   * conflict can decide again at once. Takes 3 s at most. Faults:
+   * - "conflict": a condition does not hold; `message` names the key.
+   * - "unavailable": etcd did not answer in time; nothing is known of the outcome.
+   * - "unreadable": a key holds a record that this version cannot read, which is never overwritten.
+   * - "refused": etcd does not take the transaction (no right to write, more than its 128 operations); nothing was written.
    */
   commit(transaction: Transaction): Promise<Result<void>>;
   /** False while etcd does not answer or the mirror may be stale. */

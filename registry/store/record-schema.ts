@@ -1,0 +1,126 @@
+// The stored form of every record, as zod schemas whose output is the record itself. A field that can be absent is stored
+// as null. Strict: an unknown field is a fault, so a new field needs a new version of the record.
+import { z } from 'zod';
+import type {
+  BindingRecord,
+  NodeRecord,
+  ObservedRecord,
+  OverlayRecord,
+  ReplicaRecord,
+  SessionRecord,
+  TokenRecord,
+} from '#registry/decide/records.ts';
+import { parseAddress, parsePrefix } from '#proto/model/address.ts';
+import { parseEndpoint } from '#proto/model/endpoint.ts';
+import { parsePublicKey } from '#proto/model/key.ts';
+import { parseNodeId, parseNodeName, parsePhase, parseRole } from '#proto/model/names.ts';
+import type { NodeInterface } from '#proto/model/nhrp.ts';
+import type { Result } from '#proto/model/result.ts';
+import type { Milliseconds, Seconds, Timestamp } from '#proto/model/time.ts';
+
+const address = text(parseAddress);
+const prefix = text(parsePrefix);
+const endpoint = text(parseEndpoint);
+const publicKey = text(parsePublicKey);
+const nodeId = text(parseNodeId);
+const nodeName = text(parseNodeName);
+const role = text(parseRole);
+const words = z.array(z.string());
+const count = z.int().nonnegative();
+const seconds = z
+  .number()
+  .nonnegative()
+  .transform((value) => value as Seconds);
+const milliseconds = z
+  .number()
+  .nonnegative()
+  .transform((value) => value as Milliseconds);
+const timestamp = z
+  .number()
+  .nonnegative()
+  .transform((value) => value as Timestamp);
+
+export const overlaySchema: z.ZodType<OverlayRecord> = z.strictObject({
+  name: z.string().min(1),
+  phase: z.number().transform(parsed(parsePhase)),
+  pool: prefix,
+  pool6: orAbsent(prefix),
+  summaries: z.array(prefix),
+  linkPrefix: prefix,
+  holdingTime: seconds,
+  negativeHoldingTime: seconds,
+  idleTimeout: seconds,
+  bfdInterval: milliseconds,
+  bfdMultiplier: z.int().min(1).max(255),
+  mtu: count,
+});
+
+export const nodeSchema: z.ZodType<NodeRecord> = z.strictObject({
+  id: nodeId,
+  name: nodeName,
+  role,
+  address,
+  address6: orAbsent(address),
+  prefixes: z.array(prefix),
+  tags: words,
+  endpoints: z.array(endpoint),
+  priority: z.int().min(0).max(255),
+  createdAt: timestamp,
+});
+
+const interfaceSchema: z.ZodType<NodeInterface> = z.strictObject({
+  kind: z.enum(['multipoint', 'hub-tunnel']),
+  publicKey,
+  hub: orAbsent(nodeId),
+  endpoints: z.array(endpoint),
+});
+
+const observedSchema: z.ZodType<ObservedRecord> = z.strictObject({ publicKey, endpoint, hub: nodeId });
+
+export const bindingSchema: z.ZodType<BindingRecord> = z.strictObject({
+  node: nodeId,
+  interfaces: z.array(interfaceSchema),
+  prefixes: z.array(prefix),
+  unique: z.boolean(),
+  mtu: count,
+  holdingTime: seconds,
+  registeredAt: timestamp,
+  agentVersion: z.string(),
+  observed: z.array(observedSchema),
+  lostAt: orAbsent(timestamp),
+});
+
+export const tokenSchema: z.ZodType<TokenRecord> = z.strictObject({
+  id: z.string().min(1),
+  secretHash: z.string().regex(/^[0-9a-f]+$/),
+  role,
+  prefixes: z.array(prefix),
+  tags: words,
+  usesLeft: count,
+  expiresAt: timestamp,
+  createdAt: timestamp,
+});
+
+export const sessionSchema: z.ZodType<SessionRecord> = z.strictObject({ node: nodeId, replica: z.string().min(1) });
+
+export const replicaSchema: z.ZodType<ReplicaRecord> = z.strictObject({ id: z.string().min(1), address: z.string() });
+
+export const claimSchema = z.strictObject({ node: nodeId });
+
+function text<T>(parse: (value: string) => Result<T>) {
+  return z.string().transform(parsed(parse));
+}
+
+function orAbsent<T>(schema: z.ZodType<T>) {
+  return schema.nullable().transform((value) => value ?? undefined);
+}
+
+/** A parser of the model as a zod transformation. */
+function parsed<T, V>(parse: (value: V) => Result<T>) {
+  return (value: V, context: z.RefinementCtx): T => {
+    const result = parse(value);
+    if (result.ok) return result.value;
+    context.addIssue(result.fault.message);
+    return z.NEVER;
+  };
+}

@@ -1,0 +1,220 @@
+// The store against a real etcd: transactions, two replicas, and what etcd does when it fails.
+import assert from 'node:assert/strict';
+import test, { type TestContext } from 'node:test';
+import { systemClock } from '#proto/kit/clock.ts';
+import { createLogger } from '#proto/kit/log.ts';
+import type { Result } from '#proto/model/result.ts';
+import type { Key, StoreChange, Transaction } from '#registry/store/port.ts';
+import { openStore, type OpenStore, type OpenStoreOptions } from '#registry/store/store.ts';
+import { startTestEtcd, type TestEtcd } from '#test/support/etcd.ts';
+import { until } from '#test/support/poll.ts';
+import {
+  bindingRecord,
+  enrolled,
+  name,
+  nodeId,
+  nodeRecord,
+  overlayRecord,
+  prefix,
+} from '#test/support/registry-fixtures.ts';
+
+const logger = createLogger('test', process.env['DMWG_TEST_LOG'] ?? 'silent');
+const within = 10_000;
+
+async function etcdFor(t: TestContext): Promise<TestEtcd> {
+  const etcd = await startTestEtcd();
+  t.after(() => etcd.close());
+  return etcd;
+}
+
+async function storeFor(
+  t: TestContext,
+  etcd: TestEtcd,
+  id: string,
+  parts: Partial<OpenStoreOptions> = {},
+): Promise<OpenStore> {
+  const store = await openStore({
+    endpoints: [etcd.endpoint],
+    overlay: 'blue',
+    replica: { id, address: `${id}.example:7443` },
+    logger: logger.child({ replica: id }),
+    clock: systemClock,
+    ...parts,
+  });
+  t.after(() => store.close());
+  return store;
+}
+
+function transaction(parts: Partial<Transaction>): Transaction {
+  return { absent: [], unchanged: [], put: [], delete: [], ...parts };
+}
+
+function enrol(number: number): Transaction {
+  const node = nodeRecord(number, { prefixes: [prefix(`10.${String(number)}.0.0/16`)] });
+  const binding = bindingRecord(number, { prefixes: node.prefixes });
+  const absent: Key[] = [
+    { kind: 'claim-name', name: node.name },
+    { kind: 'claim-address', address: node.address },
+    ...node.prefixes.map((one) => ({ kind: 'claim-prefix', prefix: one }) as const),
+  ];
+  return transaction({ absent, put: enrolled(node, binding) });
+}
+
+function succeeded(result: Result<void>): void {
+  assert.deepEqual(result, { ok: true, value: undefined });
+}
+
+function failedWith(result: Result<void>, code: string, message: RegExp): void {
+  assert.ok(!result.ok);
+  assert.equal(result.fault.code, code);
+  assert.match(result.fault.message, message);
+}
+
+test('a commit is in the snapshot when it resolves, and in the other replica soon', async (t) => {
+  const etcd = await etcdFor(t);
+  const [a, b] = [await storeFor(t, etcd, 'a'), await storeFor(t, etcd, 'b')];
+  const batches: (readonly StoreChange[])[] = [];
+  b.onChange((changes) => {
+    assert.ok(b.snapshot().nodes.has(nodeId(1)));
+    batches.push(changes);
+  });
+  succeeded(await a.commit(transaction({ put: [{ kind: 'overlay', record: overlayRecord() }, ...enrol(1).put] })));
+  assert.deepEqual(a.snapshot().nodes.get(nodeId(1)), nodeRecord(1, { prefixes: [prefix('10.1.0.0/16')] }));
+  assert.deepEqual(a.snapshot().overlay, overlayRecord());
+  assert.equal(a.snapshot().nodeByName.get(name('node-1')), nodeId(1));
+  await until('the other replica sees it', () => b.snapshot().nodes.has(nodeId(1)), { within });
+  assert.equal(batches.length, 1);
+  assert.deepEqual([...b.snapshot().routes.entries()].sort(), [...a.snapshot().routes.entries()].sort());
+  assert.deepEqual([...b.snapshot().replicas.keys()].sort(), ['a', 'b']);
+  assert.ok(a.healthy() && b.healthy());
+});
+
+test('of two replicas that claim the same, one wins and the other learns what was taken', async (t) => {
+  const etcd = await etcdFor(t);
+  const [a, b] = [await storeFor(t, etcd, 'a'), await storeFor(t, etcd, 'b')];
+  const node = nodeRecord(1);
+  const claim = (number: number): Transaction =>
+    transaction({
+      absent: [{ kind: 'claim-address', address: node.address }],
+      put: [{ kind: 'claim-address', address: node.address, node: nodeId(number) }],
+    });
+  const results = await Promise.all([a.commit(claim(1)), b.commit(claim(2))]);
+  assert.equal(results.filter((result) => result.ok).length, 1);
+  const loser = results.find((result) => !result.ok);
+  assert.ok(loser);
+  failedWith(loser, 'conflict', /address 10\.99\.0\.1 is taken/);
+  const winner = nodeId(results[0].ok ? 1 : 2);
+  // The loser's mirror shows it already: it can choose again at once.
+  for (const store of [a, b]) assert.equal(store.snapshot().claimedAddresses.get(node.address), winner);
+});
+
+test('a record that changed since the snapshot is a conflict, whoever changed it', async (t) => {
+  const etcd = await etcdFor(t);
+  const [a, b] = [await storeFor(t, etcd, 'a'), await storeFor(t, etcd, 'b')];
+  succeeded(await a.commit(enrol(1)));
+  await until('b sees the node', () => b.snapshot().nodes.has(nodeId(1)), { within });
+  const key: Key = { kind: 'node', id: nodeId(1) };
+  const rename = (tag: string): Transaction =>
+    transaction({ unchanged: [key], put: [{ kind: 'node', record: nodeRecord(1, { tags: [tag] }) }] });
+  const results = await Promise.all([a.commit(rename('a')), b.commit(rename('b'))]);
+  assert.equal(results.filter((result) => result.ok).length, 1);
+  const gone = transaction({ unchanged: [key], delete: [key] });
+  succeeded(await a.commit(gone));
+  await until('b sees that it is gone', () => !b.snapshot().nodes.has(nodeId(1)), { within });
+  // Absent stays absent: fine now, a conflict once it is there.
+  succeeded(await b.commit(transaction({ unchanged: [key] })));
+  const late = b.commit(rename('c'));
+  failedWith(
+    await a.commit(rename('d')).then(async (first) => ((await late).ok ? first : late)),
+    'conflict',
+    /^node 0+1 /,
+  );
+});
+
+test('etcd killed: the snapshot stays, a commit fails in 3 s, and all comes back', async (t) => {
+  const etcd = await etcdFor(t);
+  const [a, b] = [await storeFor(t, etcd, 'a'), await storeFor(t, etcd, 'b')];
+  for (let number = 1; number <= 20; number++) succeeded(await a.commit(enrol(number)));
+  succeeded(await a.commit(transaction({ put: [{ kind: 'session', record: { node: nodeId(1), replica: 'a' } }] })));
+  await etcd.kill();
+  await until('a notices', () => !a.healthy(), { within });
+  const begin = Date.now();
+  failedWith(await a.commit(enrol(21)), 'unavailable', /etcd/);
+  assert.ok(Date.now() - begin < 4000);
+  assert.equal(a.snapshot().nodes.size, 20);
+  await etcd.start();
+  await until('both are healthy', () => a.healthy() && b.healthy(), { within });
+  assert.equal(a.snapshot().nodes.size, 20);
+  assert.equal(a.snapshot().sessions.size, 1);
+  succeeded(await b.commit(enrol(22)));
+  await until('a sees what b wrote', () => a.snapshot().nodes.has(nodeId(22)), { within });
+});
+
+test('nothing is lost when etcd dies again and again under writes', async (t) => {
+  const etcd = await etcdFor(t);
+  const [a, b] = [await storeFor(t, etcd, 'a'), await storeFor(t, etcd, 'b')];
+  const acknowledged: number[] = [];
+  let stop = false;
+  const writing = (async () => {
+    for (let number = 1; !stop && number < 250; number++) {
+      const result = await a.commit(enrol(number));
+      if (result.ok) acknowledged.push(number);
+      else assert.equal(result.fault.code, 'unavailable');
+    }
+  })();
+  for (let round = 1; round <= 3; round++) {
+    await until('writes go on', () => acknowledged.length >= round * 20, { within });
+    await etcd.kill();
+    await etcd.start();
+  }
+  stop = true;
+  await writing;
+  succeeded(await a.commit(enrol(254)));
+  await until('b has the last one', () => b.snapshot().nodes.has(nodeId(254)), { within });
+  for (const number of acknowledged) {
+    assert.ok(a.snapshot().nodes.has(nodeId(number)));
+    assert.ok(b.snapshot().nodes.has(nodeId(number)));
+  }
+  assert.deepEqual([...a.snapshot().nodes.keys()].sort(), [...b.snapshot().nodes.keys()].sort());
+});
+
+test('changes and a compaction while a replica is cut off are caught up by listing', async (t) => {
+  const etcd = await etcdFor(t);
+  const store = await storeFor(t, etcd, 'a');
+  for (let number = 1; number <= 5; number++) succeeded(await store.commit(enrol(number)));
+  // The process is stopped in a moment, so that its last writes are made behind the replica's back: by another program,
+  // with the replica's connection gone.
+  await etcd.kill();
+  await until('it notices', () => !store.healthy(), { within });
+  const hidden = await startHidden(etcd);
+  await hidden('del', '/dmwg/v1/blue/nodes/0000000000000001');
+  for (let round = 0; round < 10; round++) await hidden('put', '/elsewhere', String(round));
+  await until('it caught up', () => store.healthy() && !store.snapshot().nodes.has(nodeId(1)), { within });
+  assert.equal(store.snapshot().nodes.size, 4);
+});
+
+/** Starts etcd, and compacts everything at once. */
+async function startHidden(etcd: TestEtcd): Promise<(...args: readonly string[]) => Promise<string>> {
+  await etcd.start();
+  await etcd.ctl('put', '/elsewhere', 'x');
+  const status = JSON.parse(await etcd.ctl('get', '/elsewhere', '-w', 'json')) as { header: { revision: number } };
+  await etcd.ctl('compact', String(status.header.revision));
+  return (...args) => etcd.ctl(...args);
+}
+
+test('wiped data: the mirror follows, and the replica announces itself again', async (t) => {
+  const etcd = await etcdFor(t);
+  const store = await storeFor(t, etcd, 'a');
+  const changes: StoreChange[] = [];
+  for (let number = 1; number <= 5; number++) succeeded(await store.commit(enrol(number)));
+  store.onChange((batch) => changes.push(...batch));
+  await etcd.wipe();
+  await until('it notices', () => !store.healthy(), { within });
+  assert.equal(store.snapshot().nodes.size, 5);
+  await etcd.start();
+  await until('it is healthy', () => store.healthy() && store.snapshot().nodes.size === 0, { within });
+  await until('the replica is back', () => store.snapshot().replicas.has('a'), { within });
+  assert.ok(changes.some((change) => change.kind === 'all'));
+  assert.equal([...store.snapshot().routes.entries()].length, 0);
+  succeeded(await store.commit(enrol(1)));
+});

@@ -1,0 +1,102 @@
+// A real etcd for tests: loopback, data in a directory of its own, and the ways in which it can fail.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { until } from './poll.ts';
+
+export interface TestEtcd {
+  /** "http://127.0.0.1:PORT"; stays the same over restarts. */
+  readonly endpoint: string;
+  /** As kill -9. */
+  kill(): Promise<void>;
+  /** Starts it again on the same ports and data. */
+  start(): Promise<void>;
+  /** It exists and does not answer. */
+  pause(): void;
+  resume(): void;
+  /** Kills it and removes its data; start() then begins an empty store. */
+  wipe(): Promise<void>;
+  /** Runs `etcdctl`; returns its output. */
+  ctl(...args: readonly string[]): Promise<string>;
+  /** Kills it and removes everything. Safe to repeat. */
+  close(): Promise<void>;
+}
+
+export async function startTestEtcd(): Promise<TestEtcd> {
+  const dir = await mkdtemp(join(tmpdir(), 'dmwg-etcd-'));
+  const [clientPort, peerPort] = await freePorts();
+  const endpoint = `http://127.0.0.1:${String(clientPort)}`;
+  const peer = `http://127.0.0.1:${String(peerPort)}`;
+  const data = join(dir, 'data');
+  let child: ChildProcess | undefined;
+
+  const start = async (): Promise<void> => {
+    const args = ['--pdeathsig', 'KILL', '--', 'etcd', '--name', 'test', '--data-dir', data];
+    args.push('--listen-client-urls', endpoint, '--advertise-client-urls', endpoint, '--listen-peer-urls', peer);
+    args.push('--initial-advertise-peer-urls', peer, '--initial-cluster', `test=${peer}`, '--logger', 'zap');
+    args.push('--heartbeat-interval', '20', '--election-timeout', '200', '--log-level', 'error');
+    child = spawn('setpriv', args, { stdio: 'ignore' });
+    await until('etcd is healthy', async () => (await fetch(`${endpoint}/health`)).ok, { within: 10_000, every: 20 });
+  };
+  const kill = async (): Promise<void> => {
+    const running = child;
+    child = undefined;
+    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    const exited = once(running, 'exit');
+    running.kill('SIGKILL');
+    await exited;
+  };
+  const wipe = async (): Promise<void> => {
+    await kill();
+    await rm(data, { recursive: true, force: true });
+  };
+  await start();
+  return {
+    endpoint,
+    kill,
+    start,
+    wipe,
+    pause: () => child?.kill('SIGSTOP'),
+    resume: () => child?.kill('SIGCONT'),
+    ctl: (...args) => etcdctl(endpoint, args),
+    close: async () => {
+      await kill();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function etcdctl(endpoint: string, args: readonly string[]): Promise<string> {
+  const env = { ...process.env, ETCDCTL_API: '3' };
+  const child = spawn('etcdctl', ['--endpoints', endpoint, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => {
+    output += data.toString();
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`etcdctl ${args.join(' ')} ended with ${String(code)}`);
+  return output;
+}
+
+/** Two different ports that were free a moment ago. */
+async function freePorts(): Promise<readonly [number, number]> {
+  const servers = [createServer(), createServer()] as const;
+  const ports: number[] = [];
+  for (const server of servers) {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    ports.push(address.port);
+  }
+  for (const server of servers) {
+    server.close();
+    await once(server, 'close');
+  }
+  const [first, second] = ports;
+  if (first === undefined || second === undefined) throw new Error('no port');
+  return [first, second];
+}
