@@ -1,6 +1,6 @@
 // What the agent owns on its host, as one value. Observed state and desired state have this same type; their difference is
 // a list of changes (change.ts). Pure: imports proto/model only.
-import type { Address, Prefix } from '#proto/model/address.ts';
+import { type Address, familyOf, type Prefix } from '#proto/model/address.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { Seconds } from '#proto/model/time.ts';
@@ -51,10 +51,12 @@ export interface RouteState {
   readonly metric: number;
 }
 
-/** The content of our table is a function of these values; the kernel keeps their text in the table's comment. */
+/** The content of our table is a function of these values; the kernel keeps their text in the table (firewall-state.ts). */
 export interface FirewallState {
   /** Interfaces between which forwarded traffic is indicated (hubs); empty = no indication. */
   readonly indicate: readonly string[];
+  /** Interfaces by which leaving traffic is indicated, forwarded or local (hub tunnels of phase 2 spokes). */
+  readonly notice: readonly string[];
   /** NFLOG group of the indications. */
   readonly nflogGroup: number;
   /** Seconds until the same (source, destination) is indicated again. */
@@ -65,9 +67,31 @@ export interface FirewallState {
   readonly idleTimeout: Seconds;
   /** All interfaces of ours, on which BFD packets with a hop limit under 255 are dropped (RFC 5881 section 5). */
   readonly tunnels: readonly string[];
+  /** Where link addresses are: never counted as use, and spoken to by BFD only over a tunnel. */
+  readonly linkPrefix: Prefix;
+}
+
+/** The route slot of the kernel: two routes of one slot exclude each other, whatever their interface. */
+export function routeSlot(route: RouteState): string {
+  return `${route.prefix} ${String(kernelMetric(route))}`;
 }
 
 /** One route per prefix, interface and metric. */
 export function routeKey(route: RouteState): string {
-  return `${route.prefix} ${route.interface} ${String(route.metric)}`;
+  return `${route.prefix} ${route.interface} ${String(kernelMetric(route))}`;
+}
+
+/** Linux turns the metric 0 of an IPv6 route into 1024. */
+function kernelMetric(route: RouteState): number {
+  return route.metric === 0 && familyOf(route.prefix) === 6 ? 1024 : route.metric;
+}
+
+/** Our interfaces are the prefix and a number (multipoint), or the prefix, "-h" and a number (hub tunnels). */
+export function isOwnInterface(interfacePrefix: string, name: string): boolean {
+  return name.startsWith(interfacePrefix) && /^(-h)?\d+$/.test(name.slice(interfacePrefix.length));
+}
+
+/** Our nftables table in the inet family. */
+export function firewallTable(interfacePrefix: string): string {
+  return `dmwg_${interfacePrefix}`;
 }

@@ -1,0 +1,33 @@
+import { errorText } from '#proto/kit/errors.ts';
+import { ExecError, type Run } from '#agent/io/host-port.ts';
+
+/** What a line of a batch came to: undefined = done. */
+export type Outcome = string | undefined;
+
+/** Runs lines in one `ip`. Every line is tried, whatever becomes of the others. */
+export async function runIpBatch(run: Run, lines: readonly string[]): Promise<Outcome[]> {
+  if (lines.length === 0) return [];
+  try {
+    await run('ip', ['-force', '-batch', '-'], { stdin: `${lines.join('\n')}\n` });
+    return lines.map(() => undefined);
+  } catch (error) {
+    const failures = error instanceof ExecError ? parseBatchErrors(error.stderr) : new Map<number, string>();
+    if (failures.size === 0) return lines.map(() => errorText(error));
+    return lines.map((_, index) => failures.get(index + 1));
+  }
+}
+
+/** By line number: ip prints what it has to say about a line, then "Command failed -:LINE". */
+export function parseBatchErrors(stderr: string): Map<number, string> {
+  const failures = new Map<number, string>();
+  let said: string[] = [];
+  for (const line of stderr.split('\n')) {
+    const failed = /^Command failed -:(\d+)/.exec(line);
+    if (!failed) said.push(line.trim());
+    else {
+      failures.set(Number(failed[1]), said.filter((words) => words !== '').join(' ') || 'failed');
+      said = [];
+    }
+  }
+  return failures;
+}

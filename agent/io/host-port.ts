@@ -1,0 +1,55 @@
+// What the agent's hands need from the machine they run on. Adapters: exec.ts and sysctl.ts. A test that works in a
+// network namespace puts `ip netns exec NAME` in front of every program.
+export interface RunOptions {
+  readonly stdin?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RunOutput {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a short command to its end. Throws an ExecError if it does not end with exit code 0. */
+export type Run = (program: string, args: readonly string[], options?: RunOptions) => Promise<RunOutput>;
+
+/** Runs a long command and hands on its lines. Resolves when the command has ended or `signal` has ended it. */
+export type Follow = (
+  program: string,
+  args: readonly string[],
+  onLine: (line: string) => void,
+  signal: AbortSignal,
+) => Promise<void>;
+
+/** Kernel settings by name, "net.ipv4.ip_forward". */
+export interface Sysctls {
+  /** Undefined when the kernel has no such setting. */
+  read(name: string): Promise<string | undefined>;
+  write(name: string, value: string): Promise<void>;
+}
+
+export interface ExecFailure {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Undefined when it did not start or was killed. */
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+  readonly message: string;
+}
+
+/** A command that failed. `args` hold no secret: keys travel by file or stdin. */
+export class ExecError extends Error {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+
+  constructor(failure: ExecFailure) {
+    super(failure.message);
+    this.name = 'ExecError';
+    this.program = failure.program;
+    this.args = failure.args;
+    this.exitCode = failure.exitCode;
+    this.stderr = failure.stderr;
+  }
+}

@@ -1,0 +1,33 @@
+import { parseAddress, parsePrefix } from '#proto/model/address.ts';
+import { isOwnInterface, type RouteState, routeKey, routeProtocol } from '#agent/decide/host.ts';
+import type { Run } from '#agent/io/host-port.ts';
+import { count, type JsonObject, parseObjects, text } from './json.ts';
+
+/** Our routes by routeKey: those of the main table that have our protocol number and leave by an interface of ours. */
+export async function observeRoutes(run: Run, interfacePrefix: string): Promise<Map<string, RouteState>> {
+  const show = ['-j', 'route', 'show', 'table', 'main', 'proto', String(routeProtocol)];
+  const [four, six] = await Promise.all([run('ip', ['-4', ...show]), run('ip', ['-6', ...show])]);
+  return parseRoutes(four.stdout, six.stdout, interfacePrefix);
+}
+
+/** `four` and `six`: JSON of `ip -4` and `ip -6 route show`. */
+export function parseRoutes(four: string, six: string, interfacePrefix: string): Map<string, RouteState> {
+  const routes = new Map<string, RouteState>();
+  const read = (entry: JsonObject, everything: string): void => {
+    const destination = text(entry['dst']);
+    const prefix = parsePrefix(destination === 'default' ? everything : destination);
+    const device = text(entry['dev']);
+    if (!prefix.ok || !isOwnInterface(interfacePrefix, device)) return;
+    const source = parseAddress(text(entry['prefsrc']));
+    const route: RouteState = {
+      prefix: prefix.value,
+      interface: device,
+      source: source.ok ? source.value : undefined,
+      metric: count(entry['metric']),
+    };
+    routes.set(routeKey(route), route);
+  };
+  for (const entry of parseObjects(four)) read(entry, '0.0.0.0/0');
+  for (const entry of parseObjects(six)) read(entry, '::/0');
+  return routes;
+}
