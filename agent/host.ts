@@ -1,0 +1,46 @@
+// The host of this agent: the kernel read and changed through `ip`, `wg` and `nft`, and the key files.
+import { join } from 'node:path';
+import { ProgramError } from '#proto/kit/errors.ts';
+import { applyChanges } from './apply/changes.ts';
+import { createWireguard } from './apply/wireguard.ts';
+import { diff } from './decide/diff.ts';
+import { firewallTable, type HostState } from './decide/host.ts';
+import { execute } from './io/exec.ts';
+import { createKeyStore } from './io/state-dir-keys.ts';
+import { procSysctls } from './io/sysctl.ts';
+import type { World } from './loop.ts';
+import { observeActivity } from './observe/activity.ts';
+import { observeHost } from './observe/host.ts';
+import { observePeers } from './observe/wireguard.ts';
+
+export type Host = Pick<World, 'observe' | 'apply' | 'makeKey' | 'observePeers' | 'observeActivity'>;
+
+export function createHost(stateDir: string, interfacePrefix: string): Host {
+  const keys = createKeyStore(stateDir);
+  const table = firewallTable(interfacePrefix);
+  const hands = {
+    run: execute,
+    sysctls: procSysctls,
+    wireguard: createWireguard({ run: execute, sysctls: procSysctls }),
+    keyFile: (name: string) => join(stateDir, 'keys', `${name}.key`),
+    table,
+  };
+  return {
+    observe: (desiredSysctls) =>
+      observeHost({ run: execute, interfacePrefix, desiredSysctls, readSysctl: (name) => procSysctls.read(name) }),
+    apply: (changes) => applyChanges(changes, hands),
+    makeKey: async (name) => (await keys.interfaceKey(name)).publicKey,
+    observePeers: (name) => observePeers(execute, name),
+    observeActivity: () => observeActivity(execute, table),
+  };
+}
+
+const nothing: HostState = { interfaces: new Map(), routes: new Map(), firewall: undefined, sysctls: new Map() };
+
+/** Takes everything of ours off the host. Throws a ProgramError that names what could not be removed. */
+export async function removeAll(host: Host): Promise<void> {
+  const results = await host.apply(diff(await host.observe(new Map()), nothing));
+  const failed = results.filter((result) => result.error !== undefined);
+  if (failed.length === 0) return;
+  throw new ProgramError(`not everything could be removed: ${failed.map((result) => result.error ?? '').join('; ')}`);
+}

@@ -1,0 +1,183 @@
+// The agent's composition root: makes every part, connects them, and takes them apart again in reverse.
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { systemClock } from '#proto/kit/clock.ts';
+import { errorText, ProgramError } from '#proto/kit/errors.ts';
+import { createLogger, type Logger } from '#proto/kit/log.ts';
+import { version } from '#proto/kit/version.ts';
+import type { Endpoint } from '#proto/model/endpoint.ts';
+import type { PublicKey } from '#proto/model/key.ts';
+import { milliseconds } from '#proto/model/time.ts';
+import type { PathId, Turn } from './decide/event.ts';
+import { restore, type Saved, save } from './decide/restore.ts';
+import { type AgentState, type BfdState, initialState, multipointName, type Self } from './decide/state.ts';
+import { type Status, statusOf } from './decide/status.ts';
+import { createHost, type Host, removeAll } from './host.ts';
+import { type Bfd, createBfd } from './io/bfd.ts';
+import { createCapture } from './io/capture.ts';
+import { follow } from './io/exec.ts';
+import { createSession } from './io/session.ts';
+import type { SessionHandlers } from './io/session-port.ts';
+import { openStateDir } from './io/state-dir.ts';
+import { createStateWriter, moveAside, readState } from './io/state-file.ts';
+import { startStatusServer } from './io/status-server.ts';
+import { createLoop, type Loop, type World } from './loop.ts';
+import { runIndications } from './observe/indications.ts';
+import { monitorKernel } from './observe/kernel-monitor.ts';
+import { observeLocalAddresses } from './observe/local-addresses.ts';
+import { savedStateFormat } from './saved-state.ts';
+import { selfOf, socketPathOf } from './self.ts';
+
+export interface AgentOptions {
+  readonly stateDir: string;
+  readonly interfacePrefix?: string;
+  readonly runDir?: string;
+  readonly logLevel?: string;
+}
+
+const clock = systemClock;
+const random = (): number => randomInt(0x1_0000_0000) / 0x1_0000_0000;
+
+/** Runs until SIGTERM, SIGINT, or a word on the status socket. Throws a ProgramError if it cannot start. */
+export async function runAgent(options: AgentOptions): Promise<void> {
+  const opened = await openStateDir(options.stateDir);
+  if (!opened.ok) throw new ProgramError(opened.fault.message);
+  const stateDir = opened.value;
+  const logger = createLogger('dmwg-agent', options.logLevel ?? stateDir.config.logLevel);
+  const self = selfOf(stateDir.config, options.interfacePrefix ?? 'dmwg');
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let tearDown = false;
+
+  const stateFile = join(options.stateDir, 'state.json');
+  const writer = createStateWriter<Saved>({
+    file: stateFile,
+    format: savedStateFormat,
+    delay: milliseconds(200),
+    onError: (error) => {
+      logger.error({ file: stateFile, error: errorText(error) }, 'state not saved');
+    },
+  });
+  const session = createSession({
+    registries: stateDir.config.registry,
+    identity: stateDir.identity,
+    agentVersion: version,
+    logger: logger.child({ component: 'session' }),
+    clock,
+    random,
+  });
+  const bfd = createBfd({ logger: logger.child({ component: 'bfd' }), clock, random });
+  const host = createHost(options.stateDir, self.interfacePrefix);
+  const world: World = {
+    ...host,
+    observeLocalAddresses: (state) => observeLocalAddresses(hubEndpoints(state)),
+    send: (message) => void session.send(message),
+    setBfd: (sessions) => {
+      bfd.setSessions(sessions);
+    },
+    kickBfd: (path) => {
+      bfd.kick(path);
+    },
+    save: (state) => {
+      writer.put(save(state));
+    },
+  };
+  const turn: Turn = { now: clock.now(), random, effects: [] };
+  const initial = await restored(self, stateFile, turn, logger);
+  const loop = createLoop({ world, initial, effects: turn.effects, clock, random, logger });
+  bfd.onTransition((path, _from, state) => {
+    const remoteState = bfd.sessions().get(path)?.remoteState ?? 'down';
+    loop.post({ kind: 'bfd', path: path as PathId, state, remoteState });
+  });
+
+  const stop = (): void => {
+    stopping.abort();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  const socket = await startStatusServer({
+    path: await socketPathOf(options.stateDir, options.runDir),
+    status: () => readStatus(loop, bfd, host),
+    stop: (down) => {
+      tearDown = down;
+      stop();
+    },
+  });
+  logger.info({ node: self.name, role: self.role, version }, 'starting');
+  const parts = [
+    loop.run(signal),
+    session.run(signal, sessionEvents(loop)),
+    monitorKernel({ follow, clock, random, onChange: loop.look }, signal),
+  ];
+  if (self.role === 'hub') parts.push(indications(self, loop, logger, signal));
+  await Promise.all(parts);
+
+  await socket.close();
+  await writer.flush();
+  if (tearDown) {
+    bfd.close();
+    await removeAll(host);
+  }
+  logger.info({ tearDown }, 'stopped');
+}
+
+/** What the last run left; a file that cannot be read is kept aside, and the registry tells everything again. */
+async function restored(self: Self, file: string, turn: Turn, logger: Logger): Promise<AgentState> {
+  const read = await readState(file, savedStateFormat);
+  if (read.ok) return read.value ? restore(self, read.value, turn) : initialState(self);
+  const aside = await moveAside(file);
+  logger.error({ file: aside, reason: read.fault.message }, 'state file not readable, kept aside');
+  return initialState(self);
+}
+
+function sessionEvents(loop: Loop): SessionHandlers {
+  return {
+    onConnected: ({ endpoint }) => {
+      loop.post({ kind: 'connected', endpoint });
+    },
+    onDisconnected: () => {
+      loop.post({ kind: 'disconnected' });
+    },
+    onMessage: (message) => {
+      loop.post({ kind: 'message', message });
+    },
+    onRevoked: (detail) => {
+      if (loop.state().revoked === undefined) loop.post({ kind: 'revoked', detail });
+    },
+  };
+}
+
+/** A hub notices traffic between its spokes. */
+function indications(self: Self, loop: Loop, logger: Logger, signal: AbortSignal): Promise<void> {
+  return runIndications(
+    {
+      group: self.nflogGroup,
+      logger: logger.child({ component: 'indications' }),
+      capture: createCapture(),
+      random,
+      onIndication: (packet) => {
+        loop.post({ kind: 'indication', ...packet });
+      },
+    },
+    signal,
+  );
+}
+
+async function readStatus(loop: Loop, bfd: Bfd, host: Host): Promise<Status> {
+  const state = loop.state();
+  const paths = new Map<PathId, { state: BfdState; rttMs: number | undefined }>();
+  for (const [path, seen] of bfd.sessions()) paths.set(path as PathId, { state: seen.state, rttMs: seen.rtt });
+  const endpoints = new Map<PublicKey, Endpoint>();
+  try {
+    for (const [key, peer] of await host.observePeers(multipointName(state.self))) {
+      if (peer.endpoint) endpoints.set(key, peer.endpoint);
+    }
+  } catch {
+    // There is no interface (yet): nothing to add.
+  }
+  return statusOf(state, { paths, endpoints, faults: loop.faults() }, clock.now());
+}
+
+function hubEndpoints(state: AgentState): Endpoint[] {
+  return state.config?.hubs.flatMap((hub) => hub.endpoints) ?? [];
+}

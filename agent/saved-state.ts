@@ -1,0 +1,141 @@
+// state.json: what a restarted agent needs. Messages of the registry are kept in their own wire form, so that reading them
+// back checks them like any message from the network.
+import { z } from 'zod';
+import { decodeNhrp, encodeNhrp } from '#proto/codec/nhrp.ts';
+import { decodeRegistryMessage, encodeRegistryMessage } from '#proto/codec/session.ts';
+import { NhrpMessage as WireNhrp, SessionResponse } from '#proto/gen/dmwg/v1/nhrp.ts';
+import { errorText } from '#proto/kit/errors.ts';
+import { addressBits, familyOf, lengthOf, prefixOf } from '#proto/model/address.ts';
+import { parseNodeId } from '#proto/model/names.ts';
+import { cieCode, defaultHopCount, type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
+import type { RegistryMessage } from '#proto/model/session.ts';
+import { seconds } from '#proto/model/time.ts';
+import type { Saved, SavedShortcut } from './decide/restore.ts';
+import type { OwnInterface } from './decide/state.ts';
+import type { StateFormat } from './io/state-file.ts';
+
+const schema = z.strictObject({
+  interfacePrefix: z.string().regex(/^[a-z0-9]{1,10}$/),
+  nextRequestId: z.int().min(0).max(0xffff_ffff),
+  config: z.unknown(),
+  interfaces: z.array(
+    z.strictObject({
+      name: z.string().max(15),
+      kind: z.enum(['multipoint', 'hub-tunnel']),
+      hub: z.string().optional(),
+      listenPort: z.int().min(0).max(65_535),
+    }),
+  ),
+  shortcuts: z.array(z.unknown()),
+  peers: z.unknown(),
+});
+
+type Stored = z.infer<typeof schema>;
+
+export const savedStateFormat: StateFormat<Saved> = {
+  version: 1,
+  parse(content) {
+    const parsed = schema.safeParse(content);
+    if (!parsed.success) return fail('corrupt-state', z.prettifyError(parsed.error));
+    try {
+      return parse(parsed.data);
+    } catch (error) {
+      return fail('corrupt-state', errorText(error));
+    }
+  },
+  format: (saved): Stored => ({
+    interfacePrefix: saved.interfacePrefix,
+    nextRequestId: saved.nextRequestId,
+    config: saved.config && storeMessage({ type: 'overlay-config', config: saved.config }),
+    interfaces: saved.interfaces.map(({ name, kind, hub, listenPort }) => ({ name, kind, hub, listenPort })),
+    shortcuts: saved.shortcuts.map((shortcut) => WireNhrp.toJSON(encodeNhrp(asReply(shortcut)))),
+    peers:
+      saved.peers &&
+      storeMessage({ type: 'peer-sync', snapshot: true, upsert: saved.peers, remove: [], complete: true }),
+  }),
+};
+
+function parse(stored: Stored): Result<Saved> {
+  const config = stored.config === undefined ? undefined : readMessage(stored.config, 'overlay-config');
+  if (config && !config.ok) return config;
+  const peers = stored.peers === undefined ? undefined : readMessage(stored.peers, 'peer-sync');
+  if (peers && !peers.ok) return peers;
+  const shortcuts: SavedShortcut[] = [];
+  for (const item of stored.shortcuts) {
+    const shortcut = fromReply(item);
+    if (!shortcut.ok) return shortcut;
+    shortcuts.push(shortcut.value);
+  }
+  const interfaces: OwnInterface[] = [];
+  for (const own of stored.interfaces) {
+    const hub = own.hub === undefined ? undefined : parseNodeId(own.hub);
+    if (hub && !hub.ok) return hub;
+    interfaces.push({ ...own, hub: hub?.value, publicKey: undefined });
+  }
+  return ok({
+    interfacePrefix: stored.interfacePrefix,
+    nextRequestId: stored.nextRequestId,
+    config: config?.value.config,
+    interfaces,
+    shortcuts,
+    peers: peers?.value.upsert,
+  });
+}
+
+function storeMessage(message: RegistryMessage): unknown {
+  return SessionResponse.toJSON(encodeRegistryMessage(message));
+}
+
+function readMessage<T extends RegistryMessage['type']>(
+  stored: unknown,
+  type: T,
+): Result<Extract<RegistryMessage, { type: T }>> {
+  const decoded = decodeRegistryMessage(SessionResponse.fromJSON(stored));
+  if (!decoded.ok) return decoded;
+  if (decoded.value.type !== type) return fail('corrupt-state', `${type} expected, not ${decoded.value.type}`);
+  return ok(decoded.value as Extract<RegistryMessage, { type: T }>);
+}
+
+/** A shortcut is kept as the Resolution Reply that could have brought it. */
+function asReply({ prefix, source, destination, target }: SavedShortcut): NhrpMessage {
+  const length = lengthOf(prefix);
+  const cie = {
+    code: cieCode.ok,
+    prefixLength: length === addressBits(familyOf(prefix)) ? uniquePrefixLength : length,
+    mtu: 0,
+    holdingTime: seconds(0),
+    nbma: [],
+    protocolAddress: destination,
+    preference: 0,
+  };
+  return {
+    hopCount: defaultHopCount,
+    requestId: 0,
+    sourceNbma: undefined,
+    source,
+    destination,
+    extensions: [],
+    body: {
+      type: 'resolution-reply',
+      router: true,
+      authoritative: false,
+      destinationStable: false,
+      unique: false,
+      sourceStable: true,
+      cies: [cie],
+      target,
+    },
+  };
+}
+
+function fromReply(stored: unknown): Result<SavedShortcut> {
+  const decoded = decodeNhrp(WireNhrp.fromJSON(stored));
+  if (!decoded.ok) return decoded;
+  const { body, source, destination } = decoded.value;
+  const cie = body.type === 'resolution-reply' ? body.cies[0] : undefined;
+  if (body.type !== 'resolution-reply' || !cie || !body.target) return fail('corrupt-state', 'a shortcut is incomplete');
+  const bits = addressBits(familyOf(destination));
+  const length = cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength;
+  return ok({ prefix: prefixOf(destination, length), source, destination, target: body.target });
+}

@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { AgentConfig } from '#proto/codec/agent-config.ts';
+import { writeFileAtomic } from '#proto/kit/atomic-file.ts';
+import { endpointPort } from '#proto/model/endpoint.ts';
+import type { Self } from './decide/state.ts';
+
+/** The file in a state dir that says where its agent listens. */
+export const socketPathFile = 'agent.socket-path';
+
+export function selfOf(config: AgentConfig, interfacePrefix: string): Self {
+  const { node } = config;
+  const endpoint = config.endpoints[0];
+  return {
+    node: node.id,
+    name: node.name,
+    role: node.role,
+    interfacePrefix,
+    endpoints: node.role === 'hub' ? config.endpoints : [],
+    listenPort: config.listenPort ?? (node.role === 'hub' && endpoint ? endpointPort(endpoint) : undefined),
+    nflogGroup: nflogGroupOf(interfacePrefix),
+    prefixes: node.prefixes,
+    mtu: config.mtu,
+  };
+}
+
+/** Two agents in one network namespace have different prefixes, so different groups; away from small numbers, which people use. */
+function nflogGroupOf(interfacePrefix: string): number {
+  return 1024 + (createHash('sha256').update(interfacePrefix).digest().readUInt16BE(0) % 60_000);
+}
+
+/** Makes the run dir if there is none, and writes the socket's path where `dmwg status` looks. */
+export async function socketPathOf(stateDir: string, runDir: string | undefined): Promise<string> {
+  const dir = resolve(runDir ?? stateDir);
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const path = join(dir, 'agent.sock');
+  await writeFileAtomic(join(stateDir, socketPathFile), `${path}\n`);
+  return path;
+}
