@@ -30,6 +30,8 @@ export interface Overlay {
   /** Enrols the host and starts its agent. */
   join(host: string, options?: JoinOptions): Promise<Agent>;
   agents(): readonly Agent[];
+  /** All join tokens made so far. */
+  tokens(): readonly string[];
   /** Waits until every agent has its session and every spoke a hub. */
   settled(): Promise<void>;
   dispose(): Promise<void>;
@@ -42,6 +44,8 @@ export interface OverlayOptions {
   /** More arguments of `dmwg init`. */
   readonly init?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Of the agents. */
+  readonly logLevel?: 'trace' | 'debug' | 'info';
   readonly registryArguments?: readonly string[];
   readonly agentArguments?: readonly string[];
 }
@@ -49,11 +53,12 @@ export interface OverlayOptions {
 /** Makes the overlay and starts its registry. */
 export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Promise<Overlay> {
   const dir = await mkdtemp(join(tmpdir(), 'dmwg-test-'));
-  const env = { DMWG_LOG_LEVEL: 'debug', ...options.env };
+  const env = options.env ?? {};
   const host = lab.host(options.on ?? 'registry');
   const address = `${options.address ?? '198.51.100.2'}:7443`;
   const stateDir = join(dir, 'registry');
   const agents: Agent[] = [];
+  const tokens: string[] = [];
   const nodeDir = (name: string): string => join(dir, name);
   const admin = (...argv: string[]): Promise<Finished> =>
     host.runAny([binary('dmwg'), ...argv], { env: { ...env, DMWG_STATE_DIR: stateDir } });
@@ -64,7 +69,9 @@ export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Pro
   };
   const token = async (...argv: string[]): Promise<string> => {
     const created = await ask('token', 'create', ...argv);
-    return (created as { readonly token: string }).token;
+    const text = (created as { readonly token: string }).token;
+    tokens.push(text);
+    return text;
   };
 
   const registry = createService({
@@ -103,7 +110,7 @@ export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Pro
       stateDir: nodeDir(name),
       env,
       node,
-      more: options.agentArguments ?? [],
+      more: ['--log-level', options.logLevel ?? 'debug', ...(options.agentArguments ?? [])],
     });
     agents.push(agent);
     await agent.start();
@@ -131,6 +138,7 @@ export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Pro
     nodeDir,
     join: join_,
     agents: () => agents,
+    tokens: () => tokens,
     settled: () => settled(lab, agents),
     dispose: async () => {
       for (const agent of agents) await agent.stop('SIGKILL');
