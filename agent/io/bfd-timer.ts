@@ -1,0 +1,62 @@
+import type { Clock } from '#proto/kit/clock.ts';
+
+const longestTimeout = 2 ** 31 - 1;
+/** Milliseconds after which the process counts as having been held up. */
+const late = 20;
+const mostRounds = 200;
+
+/**
+ * One timer for the earliest wake-up. Before it calls `onDue`, the event loop reads the sockets: a process that was held up
+ * must not take packets that wait in its sockets for packets that never came.
+ */
+export class BfdTimer {
+  readonly #clock: Clock;
+  readonly #onDue: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #immediate: NodeJS.Immediate | undefined;
+  #at = Infinity;
+  #packets = 0;
+
+  constructor(clock: Clock, onDue: () => void) {
+    this.#clock = clock;
+    this.#onDue = onDue;
+  }
+
+  /** Wakes at `at` or before. */
+  set(at: number): void {
+    if (this.#immediate || at >= this.#at) return;
+    clearTimeout(this.#timer);
+    this.#at = at;
+    const span = Math.ceil(at - this.#clock.now());
+    this.#timer = setTimeout(
+      () => {
+        this.#read(this.#clock.now() - this.#at > late ? mostRounds : 1);
+      },
+      Math.min(Math.max(span, 0), longestTimeout),
+    );
+  }
+
+  /** A packet was read. */
+  busy(): void {
+    this.#packets++;
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#immediate);
+  }
+
+  /** Lets the loop read sockets for one round, or while packets come and `rounds` last; a round reads a few of each. */
+  #read(rounds: number): void {
+    const before = this.#packets;
+    this.#immediate = setImmediate(() => {
+      if (rounds > 1 && this.#packets !== before) {
+        this.#read(rounds - 1);
+        return;
+      }
+      this.#immediate = undefined;
+      this.#at = Infinity;
+      this.#onDue();
+    });
+  }
+}

@@ -1,0 +1,260 @@
+// The shell around the BFD machines of agent/decide/bfd.ts: sockets, clock and one timer for all sessions. Nothing here
+// throws for what the network does: errors of sending are counted.
+import type { BfdParameters, BfdSession } from '#agent/decide/bfd-session.ts';
+import {
+  bfdAdminDown,
+  bfdConfigure,
+  bfdKick,
+  bfdReceive,
+  bfdRoundTrip,
+  bfdStart,
+  type BfdStep,
+  bfdTick,
+} from '#agent/decide/bfd.ts';
+import { decodeBfdPacket, diagnosticName, encodeBfdPacket } from '#agent/decide/bfd-packet.ts';
+import type { Clock } from '#proto/kit/clock.ts';
+import type { Logger } from '#proto/kit/log.ts';
+import type { Address } from '#proto/model/address.ts';
+import type { Instant, Timestamp } from '#proto/model/time.ts';
+import { type BfdLink, openBfdLink, type OpenBfdLink } from './bfd-link.ts';
+import type { Bfd, BfdListener, BfdObservation, BfdSessionConfig } from './bfd-port.ts';
+import { type Sleeper, Wakeups } from './bfd-wakeups.ts';
+import { BfdTimer } from './bfd-timer.ts';
+
+export type { Bfd } from './bfd-port.ts';
+
+export interface BfdOptions {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** [0, 1). */
+  readonly random: () => number;
+  readonly openLink?: OpenBfdLink;
+}
+
+export function createBfd(options: BfdOptions): Bfd {
+  return new BfdShell(options);
+}
+
+interface Link {
+  readonly sockets: BfdLink;
+  readonly paths: Set<Path>;
+}
+
+interface Path extends Sleeper {
+  readonly id: string;
+  readonly config: BfdSessionConfig;
+  readonly link: Link;
+  session: BfdSession;
+  since: Timestamp;
+  sendErrors: number;
+  readonly sent: (error: Error | null) => void;
+}
+
+class BfdShell implements Bfd {
+  readonly #options: BfdOptions;
+  readonly #paths = new Map<string, Path>();
+  readonly #byDiscriminator = new Map<number, Path>();
+  readonly #byEnds = new Map<string, Path>();
+  readonly #links = new Map<Address, Link>();
+  readonly #wakeups = new Wakeups<Path>();
+  readonly #timer: BfdTimer;
+  readonly #listeners = new Set<BfdListener>();
+
+  constructor(options: BfdOptions) {
+    this.#options = options;
+    this.#timer = new BfdTimer(options.clock, () => {
+      this.#runDue();
+    });
+  }
+
+  setSessions(desired: ReadonlyMap<string, BfdSessionConfig>): void {
+    for (const [id, path] of this.#paths) {
+      const wanted = desired.get(id);
+      if (!wanted || endsOf(wanted.local, wanted.remote) !== endsOf(path.config.local, path.config.remote)) {
+        this.#stop(path);
+      }
+    }
+    for (const { sockets } of this.#links.values()) sockets.retry();
+    for (const [id, config] of desired) {
+      const path = this.#paths.get(id);
+      if (!path) this.#start(id, config);
+      else if (!sameParameters(path.session.parameters, config)) {
+        this.#take(path, bfdConfigure(path.session, parametersOf(config)));
+      }
+    }
+  }
+
+  kick(pathId: string): void {
+    const path = this.#paths.get(pathId);
+    if (path) this.#take(path, bfdKick(path.session, this.#now(), this.#options.random()));
+  }
+
+  restart(pathId: string): void {
+    const path = this.#paths.get(pathId);
+    if (!path) return;
+    const before = path.session;
+    this.#byDiscriminator.delete(before.discriminator);
+    const step = bfdStart(before.parameters, this.#now(), this.#freeDiscriminator(), this.#options.random());
+    this.#byDiscriminator.set(step.session.discriminator, path);
+    const transition =
+      before.state === 'down' ? undefined : ({ from: before.state, to: 'down', diagnostic: 'none' } as const);
+    this.#take(path, { ...step, transition });
+  }
+
+  sessions(): Map<string, BfdObservation> {
+    return new Map([...this.#paths].map(([id, path]) => [id, observationOf(path)]));
+  }
+
+  session(pathId: string): BfdObservation | undefined {
+    const path = this.#paths.get(pathId);
+    return path && observationOf(path);
+  }
+
+  onTransition(listener: BfdListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    this.#listeners.clear();
+    this.setSessions(new Map());
+    this.#timer.close();
+  }
+
+  #start(id: string, config: BfdSessionConfig): void {
+    const { random, clock } = this.#options;
+    const link = this.#links.get(config.local) ?? this.#openLink(config.local);
+    const step = bfdStart(parametersOf(config), this.#now(), this.#freeDiscriminator(), random());
+    const path: Path = {
+      id,
+      config,
+      link,
+      session: step.session,
+      since: clock.date(),
+      sendErrors: 0,
+      sent: (error) => {
+        if (error) path.sendErrors++;
+      },
+      wakeAt: Infinity,
+      slot: -1,
+    };
+    this.#paths.set(id, path);
+    this.#byDiscriminator.set(step.session.discriminator, path);
+    this.#byEnds.set(endsOf(config.local, config.remote), path);
+    link.paths.add(path);
+    this.#take(path, step);
+  }
+
+  #stop(path: Path): void {
+    this.#send(path, bfdAdminDown(path.session, this.#now(), this.#options.random()));
+    this.#wakeups.remove(path);
+    this.#paths.delete(path.id);
+    this.#byDiscriminator.delete(path.session.discriminator);
+    const ends = endsOf(path.config.local, path.config.remote);
+    if (this.#byEnds.get(ends) === path) this.#byEnds.delete(ends);
+    path.link.paths.delete(path);
+    if (path.link.paths.size > 0) return;
+    this.#links.delete(path.config.local);
+    path.link.sockets.close();
+  }
+
+  #openLink(local: Address): Link {
+    const { logger, random, openLink = openBfdLink } = this.#options;
+    const paths = new Set<Path>();
+    let failedWith: string | undefined;
+    const sockets = openLink(
+      local,
+      {
+        onReady: () => {
+          failedWith = undefined;
+          for (const path of paths) this.kick(path.id);
+        },
+        onPacket: (bytes, from) => {
+          this.#receive(local, bytes, from);
+        },
+        onBindError: (code) => {
+          if (code === failedWith) return;
+          failedWith = code;
+          const level = code === 'EADDRNOTAVAIL' ? 'debug' : 'warn';
+          logger[level]({ local, code }, 'bfd socket not bound, trying again');
+        },
+      },
+      random,
+    );
+    const link = { sockets, paths };
+    this.#links.set(local, link);
+    return link;
+  }
+
+  /** Finds the session as RFC 5880 section 6.3 says; the source address is checked besides. */
+  #receive(local: Address, bytes: Uint8Array, from: string): void {
+    this.#timer.busy();
+    const packet = decodeBfdPacket(bytes);
+    if (!packet.ok) return;
+    const { yourDiscriminator } = packet.value;
+    const path =
+      yourDiscriminator === 0 ? this.#byEnds.get(endsOf(local, from)) : this.#byDiscriminator.get(yourDiscriminator);
+    if (!path || path.config.remote !== from || path.config.local !== local) return;
+    this.#take(path, bfdReceive(path.session, packet.value, this.#now(), this.#options.random()));
+  }
+
+  #runDue(): void {
+    const now = this.#now();
+    for (;;) {
+      const path = this.#wakeups.first();
+      if (!path || path.wakeAt > now) break;
+      this.#take(path, bfdTick(path.session, now, this.#options.random()));
+    }
+    this.#timer.set(this.#wakeups.first()?.wakeAt ?? Infinity);
+  }
+
+  #take(path: Path, step: BfdStep): void {
+    path.session = step.session;
+    this.#send(path, step);
+    this.#wakeups.set(path, step.wakeAt);
+    this.#timer.set(this.#wakeups.first()?.wakeAt ?? Infinity);
+    if (!step.transition) return;
+    const { from, to, diagnostic } = step.transition;
+    path.since = this.#options.clock.date();
+    this.#options.logger.info({ path: path.id, from, to, diagnostic }, 'bfd session changed');
+    for (const listener of this.#listeners) listener(path.id, from, to, diagnostic);
+  }
+
+  #send(path: Path, step: BfdStep): void {
+    for (const packet of step.send) path.link.sockets.send(encodeBfdPacket(packet), path.config.remote, path.sent);
+  }
+
+  #freeDiscriminator(): number {
+    for (;;) {
+      const discriminator = 1 + Math.floor(this.#options.random() * 0xffff_ffff);
+      if (!this.#byDiscriminator.has(discriminator)) return discriminator;
+    }
+  }
+
+  #now(): Instant {
+    return this.#options.clock.now();
+  }
+}
+
+function endsOf(local: string, remote: string): string {
+  return `${local} ${remote}`;
+}
+
+function parametersOf({ interval, multiplier, role }: BfdSessionConfig): BfdParameters {
+  return { desiredMinTx: interval, requiredMinRx: interval, multiplier, role };
+}
+
+function sameParameters(parameters: BfdParameters, { interval, multiplier, role }: BfdSessionConfig): boolean {
+  return parameters.desiredMinTx === interval && parameters.multiplier === multiplier && parameters.role === role;
+}
+
+function observationOf({ session, since, sendErrors }: Path): BfdObservation {
+  return {
+    state: session.state,
+    since,
+    rtt: bfdRoundTrip(session),
+    diagnostic: diagnosticName(session.diagnostic),
+    remoteState: session.remote.state,
+    sendErrors,
+  };
+}
