@@ -23,7 +23,9 @@ import { nextWake } from './decide/wake.ts';
 export interface World {
   observe(sysctls: ReadonlyMap<string, string>): Promise<HostState>;
   /** Does what it can; an error per change that failed. */
-  apply(changes: readonly Change[]): Promise<readonly { readonly change: Change; readonly error: string | undefined }[]>;
+  apply(
+    changes: readonly Change[],
+  ): Promise<readonly { readonly change: Change; readonly error: string | undefined }[]>;
   makeKey(name: string): Promise<PublicKey>;
   observePeers(name: string): Promise<ReadonlyMap<PublicKey, ObservedPeer>>;
   observeActivity(): Promise<readonly Address[]>;
@@ -126,7 +128,10 @@ export function createLoop(options: LoopOptions): Loop {
     else if (done && replaced.length === 0 && sameInputs(done, state)) return;
     const desired = desiredHost(state);
     if (!picture) return;
-    const changes = [...diff(picture, desired).filter((change) => isSafe(state, change)), ...replacements(desired, picture, replaced)];
+    const changes = [
+      ...diff(picture, desired).filter((change) => isSafe(state, change)),
+      ...replacements(desired, picture, replaced),
+    ];
     done = state;
     if (changes.length === 0) {
       faults = [];
@@ -171,7 +176,11 @@ export function createLoop(options: LoopOptions): Loop {
     for (const effect of effects) {
       if (effect.kind === 'kick') world.kickBfd(effect.path);
       if (effect.kind === 'inspect-peers') {
-        inspect(world.observePeers(effect.interface), (peers) => ({ kind: 'peers', interface: effect.interface, peers }));
+        inspect(world.observePeers(effect.interface), (peers) => ({
+          kind: 'peers',
+          interface: effect.interface,
+          peers,
+        }));
       }
       if (effect.kind === 'inspect-activity') {
         inspect(world.observeActivity(), (addresses) => ({ kind: 'activity', addresses }));
@@ -230,7 +239,12 @@ function sameInputs(a: AgentState, b: AgentState): boolean {
 
 /** A hub that has not been told its peers yet leaves those that are there. */
 function isSafe(state: AgentState, change: Change): boolean {
-  return !(change.kind === 'remove-peer' && state.self.role === 'hub' && state.hub.peers === undefined && !state.revoked);
+  return !(
+    change.kind === 'remove-peer' &&
+    state.self.role === 'hub' &&
+    state.hub.peers === undefined &&
+    !state.revoked
+  );
 }
 
 function replacements(desired: HostState, picture: HostState, effects: readonly Effect[]): Change[] {

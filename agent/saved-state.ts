@@ -134,7 +134,8 @@ function fromReply(stored: unknown): Result<SavedShortcut> {
   if (!decoded.ok) return decoded;
   const { body, source, destination } = decoded.value;
   const cie = body.type === 'resolution-reply' ? body.cies[0] : undefined;
-  if (body.type !== 'resolution-reply' || !cie || !body.target) return fail('corrupt-state', 'a shortcut is incomplete');
+  if (body.type !== 'resolution-reply' || !cie || !body.target)
+    return fail('corrupt-state', 'a shortcut is incomplete');
   const bits = addressBits(familyOf(destination));
   const length = cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength;
   return ok({ prefix: prefixOf(destination, length), source, destination, target: body.target });

@@ -41,4 +41,3 @@ export function sawActivity(state: AgentState, addresses: readonly Address[], tu
   }
   return dropShortcuts({ ...state, shortcuts }, idle, turn);
 }
-

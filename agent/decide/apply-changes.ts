@@ -6,93 +6,168 @@ import type { PublicKey } from '#proto/model/key.ts';
 import type { Change } from './change.ts';
 import { type HostState, type PeerState, type RouteState, routeKey, routeSlot, type TunnelState } from './host.ts';
 
-export function applyChanges(state: HostState, changes: readonly Change[]): HostState {
-  return changes.reduce(applyChange, state);
+export function applyChange(state: HostState, change: Change): HostState {
+  return applyChanges(state, [change]);
 }
 
-export function applyChange(state: HostState, change: Change): HostState {
-  switch (change.kind) {
-    case 'set-sysctl':
-      return { ...state, sysctls: new Map(state.sysctls).set(change.name, change.to) };
-    case 'create-interface': {
-      const tunnel = { ...change.tunnel, peers: new Map<PublicKey, PeerState>() };
-      return { ...state, interfaces: new Map(state.interfaces).set(tunnel.name, tunnel) };
+export function applyChanges(state: HostState, changes: readonly Change[]): HostState {
+  const draft = new Draft(state);
+  for (const change of changes) draft.apply(change);
+  return draft.state();
+}
+
+/** A tunnel being changed. */
+interface TunnelDraft {
+  tunnel: TunnelState;
+  readonly addresses: Set<Prefix>;
+  readonly peers: Map<PublicKey, PeerState>;
+  /** Which peer has an allowed prefix. */
+  readonly owners: Map<Prefix, PublicKey>;
+}
+
+/** A host state being changed: copied once, however many changes there are; what they do not touch stays shared. */
+class Draft {
+  readonly #base: HostState;
+  readonly #interfaces: Map<string, TunnelState>;
+  readonly #touched = new Map<string, TunnelDraft>();
+  /** By slot, made of the base's routes when the first one changes. */
+  #routes: Map<string, RouteState> | undefined;
+  #firewall: HostState['firewall'];
+  readonly #sysctls: Map<string, string>;
+
+  constructor(base: HostState) {
+    this.#base = base;
+    this.#interfaces = new Map(base.interfaces);
+    this.#firewall = base.firewall;
+    this.#sysctls = new Map(base.sysctls);
+  }
+
+  state(): HostState {
+    for (const [name, { tunnel, addresses, peers }] of this.#touched) {
+      this.#interfaces.set(name, { ...tunnel, addresses, peers });
     }
-    case 'delete-interface':
-      return deleteInterface(state, change.name);
-    case 'configure-interface': {
-      const { publicKey, listenPort, mtu, up } = change.to;
-      return withTunnel(state, change.name, (tunnel) => ({
-        ...tunnel,
-        publicKey,
-        listenPort: listenPort === 0 ? tunnel.listenPort : listenPort,
-        mtu,
-        up,
-      }));
+    return {
+      interfaces: this.#interfaces,
+      routes: this.#routes
+        ? new Map([...this.#routes.values()].map((route) => [routeKey(route), route] as const))
+        : this.#base.routes,
+      firewall: this.#firewall,
+      sysctls: this.#sysctls,
+    };
+  }
+
+  apply(change: Change): void {
+    switch (change.kind) {
+      case 'set-sysctl':
+        this.#sysctls.set(change.name, change.to);
+        break;
+      case 'create-interface':
+        this.#touched.delete(change.tunnel.name);
+        this.#interfaces.set(change.tunnel.name, { ...change.tunnel, peers: new Map() });
+        break;
+      case 'delete-interface':
+        this.#deleteInterface(change.name);
+        break;
+      case 'configure-interface':
+        this.#configure(change.name, change.to);
+        break;
+      case 'add-address':
+        this.#tunnel(change.interface)?.addresses.add(change.address);
+        break;
+      case 'remove-address':
+        this.#tunnel(change.interface)?.addresses.delete(change.address);
+        break;
+      case 'add-peer':
+      case 'replace-peer':
+        this.#setPeer(change.interface, change.peer);
+        break;
+      case 'update-peer':
+        this.#setPeer(change.interface, { ...change.to, endpoint: change.from.endpoint });
+        break;
+      case 'remove-peer':
+        this.#removePeer(change.interface, change.publicKey);
+        break;
+      case 'add-route':
+        this.#routeSlots().set(routeSlot(change.route), change.route);
+        break;
+      case 'replace-route':
+        this.#routeSlots().set(routeSlot(change.to), change.to);
+        break;
+      case 'remove-route':
+        this.#removeRoute(change.route);
+        break;
+      case 'set-firewall':
+        this.#firewall = change.to;
+        break;
+      case 'remove-firewall':
+        this.#firewall = undefined;
+        break;
     }
-    case 'add-address':
-      return withTunnel(state, change.interface, (tunnel) => ({
-        ...tunnel,
-        addresses: new Set(tunnel.addresses).add(change.address),
-      }));
-    case 'remove-address':
-      return withTunnel(state, change.interface, (tunnel) => ({
-        ...tunnel,
-        addresses: new Set([...tunnel.addresses].filter((address) => address !== change.address)),
-      }));
-    case 'add-peer':
-    case 'replace-peer':
-      return withPeer(state, change.interface, change.peer);
-    case 'update-peer':
-      return withPeer(state, change.interface, { ...change.to, endpoint: change.from.endpoint });
-    case 'remove-peer':
-      return withTunnel(state, change.interface, (tunnel) => ({
-        ...tunnel,
-        peers: without(tunnel.peers, change.publicKey),
-      }));
-    case 'add-route':
-      return withRoute(state, change.route);
-    case 'replace-route':
-      return withRoute({ ...state, routes: without(state.routes, routeKey(change.from)) }, change.to);
-    case 'remove-route':
-      return { ...state, routes: without(state.routes, routeKey(change.route)) };
-    case 'set-firewall':
-      return { ...state, firewall: change.to };
-    case 'remove-firewall':
-      return { ...state, firewall: undefined };
+  }
+
+  #deleteInterface(name: string): void {
+    this.#touched.delete(name);
+    this.#interfaces.delete(name);
+    const routes = this.#routeSlots();
+    for (const [slot, route] of routes) if (route.interface === name) routes.delete(slot);
+  }
+
+  #configure(name: string, to: TunnelState): void {
+    const draft = this.#tunnel(name);
+    if (!draft) return;
+    const listenPort = to.listenPort === 0 ? draft.tunnel.listenPort : to.listenPort;
+    draft.tunnel = { ...draft.tunnel, publicKey: to.publicKey, listenPort, mtu: to.mtu, up: to.up };
+    for (const address of to.addresses) draft.addresses.add(address);
+  }
+
+  #setPeer(name: string, peer: PeerState): void {
+    const draft = this.#tunnel(name);
+    if (!draft) return;
+    release(draft, peer.publicKey);
+    for (const prefix of peer.allowedIps) {
+      const owner = draft.peers.get(draft.owners.get(prefix) ?? peer.publicKey);
+      if (owner && owner.publicKey !== peer.publicKey) {
+        const allowedIps = new Set(owner.allowedIps);
+        allowedIps.delete(prefix);
+        draft.peers.set(owner.publicKey, { ...owner, allowedIps });
+      }
+      draft.owners.set(prefix, peer.publicKey);
+    }
+    draft.peers.set(peer.publicKey, peer);
+  }
+
+  #removePeer(name: string, publicKey: PublicKey): void {
+    const draft = this.#tunnel(name);
+    if (!draft) return;
+    release(draft, publicKey);
+    draft.peers.delete(publicKey);
+  }
+
+  #removeRoute(route: RouteState): void {
+    const found = this.#routeSlots().get(routeSlot(route));
+    if (found?.interface === route.interface) this.#routeSlots().delete(routeSlot(route));
+  }
+
+  #routeSlots(): Map<string, RouteState> {
+    this.#routes ??= new Map([...this.#base.routes.values()].map((route) => [routeSlot(route), route] as const));
+    return this.#routes;
+  }
+
+  #tunnel(name: string): TunnelDraft | undefined {
+    const known = this.#touched.get(name);
+    const tunnel = this.#interfaces.get(name);
+    if (known || !tunnel) return known;
+    const owners = new Map<Prefix, PublicKey>();
+    for (const peer of tunnel.peers.values()) for (const prefix of peer.allowedIps) owners.set(prefix, peer.publicKey);
+    const draft = { tunnel, addresses: new Set(tunnel.addresses), peers: new Map(tunnel.peers), owners };
+    this.#touched.set(name, draft);
+    return draft;
   }
 }
 
-function withTunnel(state: HostState, name: string, change: (tunnel: TunnelState) => TunnelState): HostState {
-  const tunnel = state.interfaces.get(name);
-  return tunnel ? { ...state, interfaces: new Map(state.interfaces).set(name, change(tunnel)) } : state;
-}
-
-function withPeer(state: HostState, name: string, peer: PeerState): HostState {
-  return withTunnel(state, name, (tunnel) => {
-    const peers = new Map<PublicKey, PeerState>();
-    for (const [key, other] of tunnel.peers) peers.set(key, takeFrom(other, peer.allowedIps));
-    return { ...tunnel, peers: peers.set(peer.publicKey, peer) };
-  });
-}
-
-function takeFrom(peer: PeerState, taken: ReadonlySet<Prefix>): PeerState {
-  if (![...taken].some((prefix) => peer.allowedIps.has(prefix))) return peer;
-  return { ...peer, allowedIps: new Set([...peer.allowedIps].filter((prefix) => !taken.has(prefix))) };
-}
-
-function withRoute(state: HostState, route: RouteState): HostState {
-  const routes = new Map([...state.routes].filter(([, other]) => routeSlot(other) !== routeSlot(route)));
-  return { ...state, routes: routes.set(routeKey(route), route) };
-}
-
-function deleteInterface(state: HostState, name: string): HostState {
-  const routes = new Map([...state.routes].filter(([, route]) => route.interface !== name));
-  return { ...state, interfaces: without(state.interfaces, name), routes };
-}
-
-function without<K, V>(map: ReadonlyMap<K, V>, key: K): Map<K, V> {
-  const copy = new Map(map);
-  copy.delete(key);
-  return copy;
+/** Forgets what a peer had. */
+function release(draft: TunnelDraft, publicKey: PublicKey): void {
+  for (const prefix of draft.peers.get(publicKey)?.allowedIps ?? []) {
+    if (draft.owners.get(prefix) === publicKey) draft.owners.delete(prefix);
+  }
 }

@@ -8,7 +8,12 @@ export type Change =
   /** Makes the interface with key, port, MTU and addresses, without peers, and brings it up. */
   | { readonly kind: 'create-interface'; readonly tunnel: TunnelState }
   | { readonly kind: 'delete-interface'; readonly name: string }
-  | { readonly kind: 'configure-interface'; readonly name: string; readonly from: TunnelState; readonly to: TunnelState }
+  | {
+      readonly kind: 'configure-interface';
+      readonly name: string;
+      readonly from: TunnelState;
+      readonly to: TunnelState;
+    }
   | { readonly kind: 'add-address'; readonly interface: string; readonly address: Prefix }
   | { readonly kind: 'remove-address'; readonly interface: string; readonly address: Prefix }
   | { readonly kind: 'add-peer'; readonly interface: string; readonly peer: PeerState }

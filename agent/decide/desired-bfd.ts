@@ -35,7 +35,8 @@ export function desiredBfd(state: AgentState, now: Instant): ReadonlyMap<PathId,
   }
   for (const [node, remote] of state.remotes) {
     const started = remote.rendezvous === undefined || remote.rendezvous.startAt <= now;
-    const wanted = remote.phase === 'direct' || remote.phase === 'recovering' || (remote.phase === 'punching' && started);
+    const wanted =
+      remote.phase === 'direct' || remote.phase === 'recovering' || (remote.phase === 'punching' && started);
     if (wanted) add(`direct:${node}`, multipoint, remote.target.publicKey, 'active');
   }
   for (const peer of state.hub.peers?.values() ?? []) {

@@ -5,7 +5,14 @@ import { linkAddress, type PublicKey } from '#proto/model/key.ts';
 import type { Target } from '#proto/model/nhrp.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { type Seconds, seconds } from '#proto/model/time.ts';
-import { type FirewallState, type HostState, type PeerState, type RouteState, routeKey, type TunnelState } from './host.ts';
+import {
+  type FirewallState,
+  type HostState,
+  type PeerState,
+  type RouteState,
+  routeKey,
+  type TunnelState,
+} from './host.ts';
 import { type AgentState, multipointName, type OwnInterface, type Remote } from './state.ts';
 
 /** A shortcut is preferred to a hub's route of the same prefix. */
@@ -31,7 +38,12 @@ export function desiredHost(state: AgentState): HostState {
   for (const route of state.self.role === 'hub' ? hubRoutes(state, config) : spokeRoutes(state, config)) {
     if (interfaces.has(route.interface)) routes.set(routeKey(route), route);
   }
-  return { interfaces, routes, firewall: firewall(state, config, [...interfaces.keys()]), sysctls: sysctls(state, config) };
+  return {
+    interfaces,
+    routes,
+    firewall: firewall(state, config, [...interfaces.keys()]),
+    sysctls: sysctls(state, config),
+  };
 }
 
 function tunnel(state: AgentState, config: OverlayConfig, own: OwnInterface, publicKey: PublicKey): TunnelState {
@@ -42,7 +54,10 @@ function tunnel(state: AgentState, config: OverlayConfig, own: OwnInterface, pub
     listenPort: own.listenPort,
     mtu: state.self.mtu ?? config.mtu,
     up: true,
-    addresses: new Set([...ownAddresses(config).map(hostPrefix), hostPrefix(linkAddress(config.linkPrefix, publicKey))]),
+    addresses: new Set([
+      ...ownAddresses(config).map(hostPrefix),
+      hostPrefix(linkAddress(config.linkPrefix, publicKey)),
+    ]),
     peers: new Map(peers.map((peer) => [peer.publicKey, peer])),
   };
 }
@@ -106,11 +121,18 @@ export function hasPeer(remote: Remote): boolean {
 
 function spokeRoutes(state: AgentState, config: OverlayConfig): RouteState[] {
   const multipoint = multipointName(state.self);
-  const routes: RouteState[] = [{ prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric }];
+  const routes: RouteState[] = [
+    { prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric },
+  ];
   for (const path of state.hubs.values()) {
     if (!path.hub.publicKey) continue;
     const link = hostPrefix(linkAddress(config.linkPrefix, path.hub.publicKey));
-    routes.push({ prefix: link, interface: path.interface, source: linkSource(state, config, path.interface), metric: hubMetric });
+    routes.push({
+      prefix: link,
+      interface: path.interface,
+      source: linkSource(state, config, path.interface),
+      metric: hubMetric,
+    });
   }
   const active = state.activeHub === undefined ? undefined : state.hubs.get(state.activeHub);
   if (active) {

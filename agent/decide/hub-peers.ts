@@ -52,11 +52,7 @@ export function tickHub(state: AgentState, turn: Turn): AgentState {
 }
 
 /** Reports the endpoints of multipoint interfaces that changed. */
-export function reportEndpoints(
-  state: AgentState,
-  seen: ReadonlyMap<PublicKey, ObservedPeer>,
-  turn: Turn,
-): AgentState {
+export function reportEndpoints(state: AgentState, seen: ReadonlyMap<PublicKey, ObservedPeer>, turn: Turn): AgentState {
   const { hub } = state;
   if (state.self.role !== 'hub' || state.connectedTo === undefined || !hub.peers) return state;
   const observed = new Map<PublicKey, Endpoint>();

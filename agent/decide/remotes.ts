@@ -133,18 +133,16 @@ export function tickRemotes(state: AgentState, turn: Turn): AgentState {
  * A look at the peers of the multipoint interface. While packets arrive from a peer its tunnel works, whatever BFD says (the
  * other agent may be away and its kernel still send this way): then the peer must stay as it is.
  */
-export function inspectRemotes(
-  state: AgentState,
-  peers: ReadonlyMap<PublicKey, ObservedPeer>,
-  turn: Turn,
-): AgentState {
+export function inspectRemotes(state: AgentState, peers: ReadonlyMap<PublicKey, ObservedPeer>, turn: Turn): AgentState {
   let next = state;
   for (const remote of state.remotes.values()) {
     const seen = peers.get(remote.target.publicKey);
     if (!seen || remote.phase !== 'recovering') continue;
     const { reception } = receive(remote.reception, seen.rxBytes, turn.now);
     const looked = { ...remote, reception };
-    next = isSilent(looked, recoveryMs, turn) ? fail(next, looked, 'direct path lost and not come back', turn) : put(next, looked);
+    next = isSilent(looked, recoveryMs, turn)
+      ? fail(next, looked, 'direct path lost and not come back', turn)
+      : put(next, looked);
   }
   return next;
 }

@@ -1,5 +1,16 @@
 // On-demand resolution (RFC 2332 5.2.1, 5.2.2) and the cache of bindings that came of it.
-import { type Address, addressBits, containsAddress, containsPrefix, familyOf, lengthOf, networkOf, overlaps, type Prefix, prefixOf } from '#proto/model/address.ts';
+import {
+  type Address,
+  addressBits,
+  containsAddress,
+  containsPrefix,
+  familyOf,
+  lengthOf,
+  networkOf,
+  overlaps,
+  type Prefix,
+  prefixOf,
+} from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import {
   type Cie,
@@ -182,7 +193,8 @@ export function tickResolutions(state: AgentState, turn: Turn): AgentState {
 export function revalidate(state: AgentState, turn: Turn): AgentState {
   let next: AgentState = { ...state, resolutions: new Map() };
   for (const shortcut of next.shortcuts.values()) {
-    if (next.remotes.get(shortcut.node)?.phase === 'direct') next = ask(next, shortcut.source, shortcut.destination, turn);
+    if (next.remotes.get(shortcut.node)?.phase === 'direct')
+      next = ask(next, shortcut.source, shortcut.destination, turn);
   }
   return next;
 }
@@ -226,7 +238,10 @@ export function isOwn(state: AgentState, address: Address): boolean {
 export function ciePrefix(cie: Cie): Prefix | undefined {
   if (cie.protocolAddress === undefined) return undefined;
   const bits = addressBits(familyOf(cie.protocolAddress));
-  return prefixOf(cie.protocolAddress, cie.prefixLength === uniquePrefixLength ? bits : Math.min(cie.prefixLength, bits));
+  return prefixOf(
+    cie.protocolAddress,
+    cie.prefixLength === uniquePrefixLength ? bits : Math.min(cie.prefixLength, bits),
+  );
 }
 
 function retireUnused(state: AgentState, nodes: readonly NodeId[], turn: Turn): AgentState {
