@@ -104,7 +104,11 @@ export function refuse(code: status, details: string): Error {
 }
 
 /** Runs `dmwg init` in `parent` and serves with what it made. `handlers` are by method name. */
-export async function startRegistry(parent: string, handlers: Handlers = {}, listen = '127.0.0.1:0'): Promise<FakeRegistry> {
+export async function startRegistry(
+  parent: string,
+  handlers: Handlers = {},
+  listen = '127.0.0.1:0',
+): Promise<FakeRegistry> {
   const stateDir = join(parent, 'registry');
   const made = await dmwg(initArguments(stateDir));
   if (made.code !== 0) throw new Error(made.err);
@@ -114,7 +118,7 @@ export async function startRegistry(parent: string, handlers: Handlers = {}, lis
   for (const service of [QueryServiceService, AdminServiceService, EnrolmentServiceService, NhrpServiceService]) {
     const implementation: UntypedServiceImplementation = {};
     for (const method of Object.keys(service)) {
-      implementation[method] = (call: ServerUnaryCall<never, unknown>, done: sendUnaryData<unknown>) => {
+      implementation[method] = (call: ServerUnaryCall<unknown, unknown>, done: sendUnaryData<unknown>) => {
         const peer = call.getAuthContext().sslPeerCertificate?.subjectaltname;
         calls.push({ method, peer });
         answer(answers, method, call.request, done);
