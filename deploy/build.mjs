@@ -1,11 +1,16 @@
-// Bundles the three programs: dist/bin/{cli,agent,registry}.cjs, and the .proto files that they read to dist/proto.
+// Bundles the three programs into dist/bin, and puts the .proto files that they read into dist/proto. Of each program NAME there is
+// NAME.cjs, which is started (see start.cjs), NAME.main.cjs, the bundle, with its source map, and NAME.cache.
 // Everything is built in a directory of its own and renamed into place file by file: a running program is not hurt, and of
 // two builds at the same time the later one wins whole files.
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import start from './start.cjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const entryPoints = { cli: 'registry/cli/main.ts', agent: 'agent/main.ts', registry: 'registry/main.ts' };
@@ -64,13 +69,15 @@ async function exists(path) {
 async function bundle(name, source, outdir) {
   await build({
     absWorkingDir: root,
-    entryPoints: { [name]: source },
+    entryPoints: { [`${name}.main`]: source },
     outdir,
     outExtension: { '.js': '.cjs' },
     bundle: true,
     platform: 'node',
     target: 'node20',
     format: 'cjs',
+    charset: 'ascii',
+    banner: { js: mark('') },
     sourcemap: 'linked',
     sourcesContent: false,
     minifySyntax: true,
@@ -79,6 +86,22 @@ async function bundle(name, source, outdir) {
     logLevel: 'warning',
     plugins: [protoPaths],
   });
+  const main = join(outdir, `${name}.main.cjs`);
+  const text = await readFile(main, 'latin1');
+  const digest = createHash('sha256').update(text).digest('base64url');
+  await writeFile(main, text.replace(mark(''), mark(digest)), 'latin1');
+  await copyFile(join(root, 'deploy/start.cjs'), join(outdir, `${name}.cjs`));
+}
+
+/** A comment of fixed length that tells one bundle from another. */
+function mark(digest) {
+  return `/*${digest.padEnd(start.markLength - 4, '.')}*/`;
+}
+
+/** Also shows that the program starts: `--help` must succeed. */
+async function makeCache(name, outdir) {
+  const script = `require('./start.cjs').makeCache(${JSON.stringify(join(outdir, `${name}.cjs`))})`;
+  await promisify(execFile)(process.execPath, ['-e', script], { cwd: join(root, 'deploy') });
 }
 
 const started = new Date();
@@ -86,15 +109,21 @@ const dist = join(root, 'dist');
 await mkdir(dist, { recursive: true });
 const fresh = await mkdtemp(join(dist, '.build-'));
 try {
+  await copyProtoFiles(fresh);
   for (const [name, source] of Object.entries(entryPoints)) {
-    if (await exists(join(root, source))) {
-      // esbuild has printed what is wrong.
-      await bundle(name, source, join(fresh, 'bin')).catch(() => (process.exitCode = 1));
-    } else {
+    if (!(await exists(join(root, source)))) {
       console.warn(`build: ${source} does not exist yet`);
+      continue;
+    }
+    try {
+      await bundle(name, source, join(fresh, 'bin'));
+      await makeCache(name, join(fresh, 'bin'));
+    } catch (error) {
+      // What is wrong with the source, esbuild has said already.
+      if (error.errors === undefined) console.error(`build: ${name} does not start: ${error.message}`);
+      process.exitCode = 1;
     }
   }
-  await copyProtoFiles(fresh);
   for (const file of await filesUnder(fresh)) {
     const target = join(dist, relative(fresh, file));
     await mkdir(dirname(target), { recursive: true });
