@@ -14,6 +14,7 @@ import { ExecError, type Run, type Sysctls } from '#agent/io/host-port.ts';
 import { observeHost } from '#agent/observe/host.ts';
 import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
 import { must } from '#proto/model/result.ts';
+import { until } from '#test/support/poll.ts';
 
 export interface HostNamespace {
   readonly name: string;
@@ -56,7 +57,7 @@ export async function hostNamespace(t: TestContext): Promise<HostNamespace> {
       if (link?.startsWith(prefix)) await run('ip', ['link', 'del', link]);
     }
     await execute('ip', ['netns', 'del', name]);
-    await eventually(async () => (await sockets()).length === 0);
+    await until('sockets are gone', async () => (await sockets()).length === 0, { within: 5000 });
     await rm(keys, { recursive: true });
   });
   await run('ip', ['link', 'set', 'lo', 'up']);
@@ -90,14 +91,6 @@ export async function hostNamespace(t: TestContext): Promise<HostNamespace> {
       return changes;
     },
   };
-}
-
-export async function eventually(holds: () => Promise<boolean> | boolean, milliseconds = 5000): Promise<void> {
-  const deadline = Date.now() + milliseconds;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`did not happen within ${String(milliseconds)} ms: ${holds.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 /** /proc/sys of the namespace, which only a process in it can see. */

@@ -18,7 +18,8 @@ import { type Endpoint, parseEndpoint } from '#proto/model/endpoint.ts';
 import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
 import { must } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
-import { eventually, type HostNamespace, hostNamespace, nothing } from './host-namespace.ts';
+import { until } from '#test/support/poll.ts';
+import { type HostNamespace, hostNamespace, nothing } from './host-namespace.ts';
 
 const prefix = (text: string): Prefix => must(parsePrefix(text));
 const endpoint = (text: string): Endpoint => must(parseEndpoint(text));
@@ -126,7 +127,7 @@ test('makes everything, finds it as it made it, and takes it all away', async (t
 
   await host.pass(nothing);
   assert.deepEqual(await host.observe(), nothing);
-  await eventually(async () => (await host.sockets()).length === 0);
+  await until('sockets are gone', async () => (await host.sockets()).length === 0, { within: 5000 });
   assert.equal((await host.run('nft', ['list', 'tables'])).stdout, '');
 });
 
@@ -275,7 +276,7 @@ test('makes an interface again after its daemon was killed, and at once after it
   if ((await host.sockets()).length > 0) {
     const { stdout } = await execute('pgrep', ['-f', '-x', `wireguard-go ${name}`]);
     process.kill(Number(stdout.trim()), 'SIGKILL');
-    await eventually(async () => (await host.observe()).interfaces.size === 0);
+    await until('no interface', async () => (await host.observe()).interfaces.size === 0, { within: 5000 });
     assert.equal((await host.pass(desired)).length, 2);
     assert.deepEqual(await host.pass(desired), []);
   }
@@ -321,11 +322,12 @@ test('indicates a pair once, and remembers who is in use', async (t) => {
   );
   const ping = (address: string): Promise<unknown> =>
     host.run('ping', ['-c', '1', '-W', '0.1', address]).catch(() => undefined);
-  await eventually(async () => {
-    await ping(`10.200.0.${String(1 + (lines.length % 200))}`);
+  const listens = async (): Promise<boolean> => {
+    await ping('10.200.0.1');
     await host.run('nft', ['flush', 'set', 'inet', host.table, 'indicated4']);
     return lines.length > 0;
-  });
+  };
+  await until('tcpdump listens', listens, { within: 5000 });
   const about = (text: string): number => lines.filter((line) => line.includes(text)).length;
   for (const address of ['10.1.0.1', '10.1.0.1', '10.1.0.2', 'fd00:1::1', 'fd00:1::1', 'fd6d:7764:6700::5']) {
     await ping(address);
@@ -334,7 +336,7 @@ test('indicates a pair once, and remembers who is in use', async (t) => {
   await host.pass(state([made], routes, { firewall: { ...rules, indicateAgain: seconds(50), tunnels: [name] } }));
   await ping('10.1.0.1');
   await ping('10.1.0.3');
-  await eventually(() => about('> 10.1.0.3') === 1);
+  await until('the last pair is indicated', () => about('> 10.1.0.3') === 1, { within: 5000 });
   assert.deepEqual(['> 10.1.0.1:', '> 10.1.0.2:', '> fd00:1::1:', 'fd6d:7764:6700::5'].map(about), [1, 1, 1, 0]);
   const used = await observeActivity(host.run, host.table);
   assert.deepEqual(used.filter((address) => !address.startsWith('10.200.')).sort(), [
