@@ -48,13 +48,13 @@ export interface LoopOptions {
 }
 
 export interface Loop {
-  post(event: Event): void;
+  readonly post: (event: Event) => void;
   /** The kernel may have changed: look again. */
-  look(): void;
-  state(): AgentState;
+  readonly look: () => void;
+  readonly state: () => AgentState;
   /** What failed in the last pass. */
-  faults(): readonly string[];
-  run(signal: AbortSignal): Promise<void>;
+  readonly faults: () => readonly string[];
+  readonly run: (signal: AbortSignal) => Promise<void>;
 }
 
 /** After own changes the kernel is read again, but not before the rush is over. */

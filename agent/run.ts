@@ -16,6 +16,7 @@ import { createHost, type Host, removeAll } from './host.ts';
 import { type Bfd, createBfd } from './io/bfd.ts';
 import { createCapture } from './io/capture.ts';
 import { follow } from './io/exec.ts';
+import { renewWhenDue } from './io/renew.ts';
 import { createSession } from './io/session.ts';
 import type { SessionHandlers } from './io/session-port.ts';
 import { openStateDir } from './io/state-dir.ts';
@@ -47,7 +48,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const self = selfOf(stateDir.config, options.interfacePrefix ?? 'dmwg');
   const stopping = new AbortController();
   const { signal } = stopping;
-  let tearDown = false;
+  const ending = { tearDown: false };
 
   const stateFile = join(options.stateDir, 'state.json');
   const writer = createStateWriter<Saved>({
@@ -99,7 +100,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     path: await socketPathOf(options.stateDir, options.runDir),
     status: () => readStatus(loop, bfd, host),
     stop: (down) => {
-      tearDown = down;
+      ending.tearDown = down;
       stop();
     },
   });
@@ -107,6 +108,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const parts = [
     loop.run(signal),
     session.run(signal, sessionEvents(loop)),
+    renewWhenDue({ state: stateDir, session, clock, random, logger: logger.child({ component: 'renewal' }) }, signal),
     monitorKernel({ follow, clock, random, onChange: loop.look }, signal),
   ];
   if (self.role === 'hub') parts.push(indications(self, loop, logger, signal));
@@ -114,11 +116,11 @@ export async function runAgent(options: AgentOptions): Promise<void> {
 
   await socket.close();
   await writer.flush();
-  if (tearDown) {
+  if (ending.tearDown) {
     bfd.close();
     await removeAll(host);
   }
-  logger.info({ tearDown }, 'stopped');
+  logger.info(ending, 'stopped');
 }
 
 /** What the last run left; a file that cannot be read is kept aside, and the registry tells everything again. */
