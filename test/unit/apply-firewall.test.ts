@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { firewallText } from '#agent/apply/firewall-text.ts';
+import type { FirewallState } from '#agent/decide/host.ts';
+import { parsePrefix } from '#proto/model/address.ts';
+import { must } from '#proto/model/result.ts';
+import { seconds } from '#proto/model/time.ts';
+
+const hub: FirewallState = {
+  indicate: ['dmwg0'],
+  notice: [],
+  nflogGroup: 109,
+  indicateAgain: seconds(30),
+  account: [],
+  idleTimeout: seconds(300),
+  tunnels: ['dmwg0'],
+  linkPrefix: must(parsePrefix('fd6d:7764:6700::/64')),
+};
+const spoke: FirewallState = {
+  ...hub,
+  indicate: [],
+  notice: ['dmwg-h1'],
+  account: ['dmwg0'],
+  tunnels: ['dmwg0', 'dmwg-h1'],
+};
+
+const sets = ['indicated4', 'indicated6', 'used4', 'used6'].map((name) => {
+  const type = `${name.endsWith('4') ? 'ipv4' : 'ipv6'}_addr`;
+  return `  set ${name} {
+    type ${name.startsWith('used') ? type : `${type} . ${type}`}
+    size 65536
+    flags dynamic,timeout
+  }`;
+});
+
+test('a hub that had no table', () => {
+  assert.equal(
+    firewallText('dmwg_dmwg', undefined, hub),
+    `add table inet dmwg_dmwg
+delete table inet dmwg_dmwg
+table inet dmwg_dmwg {
+${sets.join('\n')}
+  chain guard {
+    type filter hook input priority filter; policy accept;
+    iifname { "dmwg0" } udp dport 3784 ip ttl != 255 drop
+    iifname { "dmwg0" } udp dport 3784 ip6 hoplimit != 255 drop
+    iifname != { "dmwg0", "lo" } udp dport 3784 ip6 daddr fd6d:7764:6700::/64 drop
+  }
+  chain forwarding {
+    type filter hook forward priority filter; policy accept;
+    iifname { "dmwg0" } oifname { "dmwg0" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } ip saddr . ip daddr != @indicated4 add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
+    iifname { "dmwg0" } oifname { "dmwg0" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } ip6 saddr . ip6 daddr != @indicated6 add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
+  }
+  chain state0_v1_dmwg0__109_30__300_dmwg0_fd6dx7764x6700xx/64 {
+  }
+}
+`,
+  );
+});
+
+test('a phase 2 spoke that has a table', () => {
+  assert.equal(
+    firewallText('dmwg_dmwg', { ...spoke, tunnels: ['dmwg0'] }, spoke),
+    `flush table inet dmwg_dmwg
+delete chain inet dmwg_dmwg state0_v1__dmwg-h1_109_30_dmwg0_300_dmwg0_fd6dx7764x6700xx/64
+table inet dmwg_dmwg {
+${sets.join('\n')}
+  chain entering {
+    type filter hook prerouting priority filter; policy accept;
+    iifname { "dmwg0" } ip saddr != { 224.0.0.0/4, 255.255.255.255 } update @used4 { ip saddr timeout 300s }
+    iifname { "dmwg0" } ip6 saddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } update @used6 { ip6 saddr timeout 300s }
+  }
+  chain guard {
+    type filter hook input priority filter; policy accept;
+    iifname { "dmwg-h1", "dmwg0" } udp dport 3784 ip ttl != 255 drop
+    iifname { "dmwg-h1", "dmwg0" } udp dport 3784 ip6 hoplimit != 255 drop
+    iifname != { "dmwg-h1", "dmwg0", "lo" } udp dport 3784 ip6 daddr fd6d:7764:6700::/64 drop
+  }
+  chain leaving {
+    type filter hook postrouting priority filter; policy accept;
+    oifname { "dmwg-h1" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } ip saddr . ip daddr != @indicated4 add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
+    oifname { "dmwg-h1" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } ip6 saddr . ip6 daddr != @indicated6 add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
+    oifname { "dmwg0" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } update @used4 { ip daddr timeout 300s }
+    oifname { "dmwg0" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } update @used6 { ip6 daddr timeout 300s }
+  }
+  chain state0_v1__dmwg-h1_109_30_dmwg0_300_dmwg-h1.dmwg0_fd6dx7764x6700xx/64 {
+  }
+}
+`,
+  );
+});

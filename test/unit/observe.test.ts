@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { ExecError, type Follow, type Run } from '#agent/io/host-port.ts';
+import { parseSet } from '#agent/observe/activity.ts';
+import { parseFirewall } from '#agent/observe/firewall.ts';
+import { monitorKernel } from '#agent/observe/kernel-monitor.ts';
+import { parseLinks } from '#agent/observe/links.ts';
+import { parseRoutes } from '#agent/observe/routes.ts';
+import { observeWireguard, parseDevices, parsePeerStatistics } from '#agent/observe/wireguard.ts';
+import { systemClock } from '#proto/kit/clock.ts';
+import { parsePublicKey } from '#proto/model/key.ts';
+import { must } from '#proto/model/result.ts';
+
+const key = (byte: number) => must(parsePublicKey(Buffer.alloc(32, byte).toString('base64')));
+const secret = key(9);
+
+test('links: those that are tunnels of ours, without what the kernel added', () => {
+  const wireguard = { linkinfo: { info_kind: 'wireguard' }, mtu: 1420 };
+  const json = JSON.stringify([
+    {},
+    { ifname: 'lo', flags: ['LOOPBACK', 'UP'], mtu: 65536, addr_info: [] },
+    { ifname: 'dmwg9', linkinfo: { info_kind: 'dummy' } },
+    { ifname: 'dmwgx0', ...wireguard },
+    { ifname: 'dmwg-h1', ...wireguard, flags: ['POINTOPOINT'] },
+    {
+      ifname: 'dmwg0',
+      linkinfo: { info_kind: 'tun' },
+      mtu: 1400,
+      flags: ['POINTOPOINT', 'UP', 'LOWER_UP'],
+      addr_info: [
+        { family: 'inet', local: '10.99.0.1', prefixlen: 32, scope: 'global' },
+        { family: 'inet', local: '10.99.0.1', prefixlen: 24, scope: 'global' },
+        { family: 'inet6', local: 'fd00::1', prefixlen: 128, scope: 'global' },
+        { family: 'inet6', local: 'fe80::1', prefixlen: 64, scope: 'link' },
+      ],
+    },
+  ]);
+  const links = parseLinks(json, 'dmwg');
+  assert.deepEqual(
+    [...links.values()].map((link) => [link.name, link.mtu, link.up, [...link.addresses]]),
+    [
+      ['dmwg-h1', 1420, false, []],
+      ['dmwg0', 1400, true, ['10.99.0.1/32', 'fd00::1/128']],
+    ],
+  );
+  assert.equal(parseLinks('', 'dmwg').size, 0);
+});
+
+test('routes: those of our interfaces', () => {
+  const four = JSON.stringify([
+    { dst: 'default', dev: 'dmwg-h1', metric: 5 },
+    { dst: '10.1.2.3', dev: 'dmwg0', prefsrc: '10.99.0.1' },
+    { dst: '10.0.0.0/8', dev: 'eth0' },
+    { dst: '10.7.0.0/16', type: 'unreachable' },
+  ]);
+  const six = JSON.stringify([{ dst: 'default', dev: 'dmwg0', metric: 1024 }]);
+  assert.deepEqual(
+    [...parseRoutes(four, six, 'dmwg').values()].map((route) => Object.values(route)),
+    [
+      ['0.0.0.0/0', 'dmwg-h1', undefined, 5],
+      ['10.1.2.3/32', 'dmwg0', '10.99.0.1', 0],
+      ['::/0', 'dmwg0', undefined, 1024],
+    ],
+  );
+});
+
+const dump = [
+  ['dmwg0', secret, key(1), '51820', 'off'],
+  ['dmwg0', key(2), secret, '192.0.2.1:51820', '10.1.0.0/16,fd00::1/128', '1700000000', '10', '20', '25'],
+  ['dmwg0', key(3), '(none)', '(none)', '(none)', '0', '0', '0', 'off'],
+  ['dmwg0', key(4), '(none)', '[fe80::1%eth0]:5', '(none)', '0', '0', '0', 'off'],
+  ['dmwg0', 'broken'],
+  ['fresh0', '(none)', '(none)', '0', 'off'],
+]
+  .map((fields) => `${fields.join('\t')}\n`)
+  .join('');
+
+test('wireguard: devices and peers, and no secret', () => {
+  const devices = parseDevices(dump);
+  const peers = devices.get('dmwg0')?.peers;
+  assert.deepEqual([...(peers?.keys() ?? [])], [key(2), key(3), key(4)]);
+  assert.deepEqual(peers?.get(key(2)), {
+    publicKey: key(2),
+    endpoint: '192.0.2.1:51820',
+    allowedIps: new Set(['10.1.0.0/16', 'fd00::1/128']),
+    keepalive: 25,
+  });
+  assert.deepEqual(peers.get(key(3)), { publicKey: key(3), endpoint: undefined, allowedIps: new Set(), keepalive: 0 });
+  assert.equal(peers.get(key(4))?.endpoint, undefined);
+  assert.deepEqual(devices.get('fresh0'), { publicKey: undefined, listenPort: 0, peers: new Map() });
+  const shown = JSON.stringify([...devices].map(([name, device]) => [name, device, [...device.peers]]));
+  assert.ok(!shown.includes(secret));
+});
+
+test('wireguard: statistics of the peers of one interface', () => {
+  const lines = dump.split('\n').filter((line) => line.startsWith('dmwg0'));
+  const one = lines.map((line) => line.slice('dmwg0\t'.length)).join('\n');
+  const peers = parsePeerStatistics(one);
+  assert.deepEqual([...peers.keys()], [key(2), key(3), key(4)]);
+  assert.deepEqual(peers.get(key(2)), {
+    endpoint: '192.0.2.1:51820',
+    latestHandshake: 1_700_000_000_000,
+    rxBytes: 10,
+    txBytes: 20,
+  });
+  assert.equal(peers.get(key(3))?.latestHandshake, undefined);
+});
+
+test('wireguard: an interface that went while wg looked is no failure, anything else is one', async () => {
+  const failing = (stderr: string): Run => {
+    return () => Promise.reject(new ExecError({ program: 'wg', args: [], exitCode: 1, stderr, message: stderr }));
+  };
+  const gone = await observeWireguard(failing('Unable to access interface dmwg0: No such device'));
+  assert.equal(gone.size, 0);
+  await assert.rejects(observeWireguard(failing('Unable to list interfaces: Permission denied')), ExecError);
+});
+
+test('firewall: the table of another version, or of someone else, reads as none', () => {
+  const list = (chains: readonly object[]): string => JSON.stringify({ nftables: chains.map((chain) => ({ chain })) });
+  const name = 'state0_v1_dmwg0__5_60__300_dmwg0_fd00xx/64';
+  assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name }]), 'dmwg_dmwg')?.nflogGroup, 5);
+  assert.equal(parseFirewall(list([{ table: 'other', name }]), 'dmwg_dmwg'), undefined);
+  assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name: name.replace('v1', 'v0') }]), 'dmwg_dmwg'), undefined);
+  assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name: 'forwarding' }]), 'dmwg_dmwg'), undefined);
+});
+
+test('activity: elements with and without a timeout', () => {
+  const elem = [
+    { elem: { val: '10.1.0.1', timeout: 60, expires: 59 } },
+    'fd00:0:0::1',
+    { elem: { val: { concat: [] } } },
+  ];
+  assert.deepEqual(parseSet(JSON.stringify({ nftables: [{ metainfo: {} }, { set: { elem } }] })), [
+    '10.1.0.1',
+    'fd00::1',
+  ]);
+  assert.deepEqual(parseSet(JSON.stringify({ nftables: [{ set: {} }] })), []);
+});
+
+test('kernel monitor: tells of lines, starts again what ended, and stops', async () => {
+  const stop = new AbortController();
+  let [starts, changes] = [0, 0];
+  const follow: Follow = (program, args, onLine) => {
+    assert.equal(program, 'setpriv');
+    assert.deepEqual(args.slice(3), ['ip', 'monitor', 'link', 'address', 'route']);
+    starts += 1;
+    if (starts === 1) return Promise.reject(new Error('not to be had'));
+    onLine('2: dmwg0');
+    if (starts === 3) stop.abort();
+    return Promise.resolve();
+  };
+  const onChange = (): void => void (changes += 1);
+  await monitorKernel({ follow, onChange, clock: systemClock, random: () => 0 }, stop.signal);
+  assert.equal(starts, 3);
+  // Once a line, and once after each start again, for what was missed meanwhile.
+  assert.equal(changes, 4);
+});
