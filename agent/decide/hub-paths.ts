@@ -6,7 +6,7 @@ import { after, milliseconds } from '#proto/model/time.ts';
 import { note, type ObservedPeer, type Turn, warn } from './event.ts';
 import { tunnelTo } from './own-interfaces.ts';
 import { receive } from './reception.ts';
-import { type AgentState, type BfdState, type HubPath, withEntry } from './state.ts';
+import { type AgentState, type BfdState, type HubPath, multipointName, withEntry } from './state.ts';
 
 /** A tunnel that was Up is given this long to prove that packets still arrive, before its peer is made anew. */
 const proofMs = 600;
@@ -58,12 +58,23 @@ export function hubBfd(state: AgentState, node: NodeId, bfd: BfdState, turn: Tur
     repairs: isUp ? 0 : path.repairs,
     reception: isUp ? undefined : path.reception,
   };
-  if (isUp) note(turn, 'hub path up', { hub: path.hub.name, interface: path.interface });
+  if (isUp) {
+    note(turn, 'hub path up', { hub: path.hub.name, interface: path.interface });
+    greetReflector(state, path, turn);
+  }
   if (wasUp) {
     warn(turn, 'hub path down', { hub: path.hub.name, interface: path.interface });
     turn.effects.push({ kind: 'inspect-peers', interface: path.interface });
   }
   return chooseHub({ ...state, hubs: withEntry(state.hubs, node, next) }, turn);
+}
+
+/** The hub is there and knows us: let it see the multipoint interface now, not at WireGuard's next retry five seconds later. */
+function greetReflector(state: AgentState, { hub }: HubPath, turn: Turn): void {
+  const endpoint = hub.endpoints[0];
+  if (!hub.publicKey || !endpoint) return;
+  const { publicKey } = hub;
+  turn.effects.push({ kind: 'replace-peer', interface: multipointName(state.self), publicKey, endpoint });
 }
 
 /** Looks at tunnels that are not Up and whose time has come; repairHub gets the answer. */

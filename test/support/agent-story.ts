@@ -183,6 +183,7 @@ export function joinedSpoke(overlay: OverlayConfig = config): Story {
   story.tell({ kind: 'message', message: { type: 'overlay-config', config: overlay } });
   for (const hub of overlay.hubs) story.bfd(`hub:${hub.node}`, 'up');
   story.effects('send');
+  story.effects('replace-peer');
   return story;
 }
 

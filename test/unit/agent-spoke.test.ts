@@ -96,8 +96,16 @@ test('a hub tunnel by which nothing arrives is made anew; one whose packets arri
   look(1100);
   assert.deepEqual(story.effects('replace-peer'), []);
   look(1100);
-  assert.equal(story.effects('replace-peer').length, 1);
+  assert.deepEqual(
+    story.effects('replace-peer').map((effect) => effect.interface),
+    ['dmwg-h1'],
+  );
   story.bfd(`hub:${nodeId('a')}`, 'up');
+  // The hub may have lost that session, too.
+  assert.deepEqual(
+    story.effects('replace-peer').map((effect) => effect.interface),
+    ['dmwg0'],
+  );
   look(1100);
   assert.deepEqual(story.effects('replace-peer'), []);
 });
