@@ -2,7 +2,14 @@
 import { z } from 'zod';
 import { type Address, familyOf, parseAddress, type Prefix } from '#proto/model/address.ts';
 import { type Endpoint, parseEndpoint } from '#proto/model/endpoint.ts';
-import { type NodeId, type NodeName, parseNodeId, parseNodeName, parseOverlayName, type Role } from '#proto/model/names.ts';
+import {
+  type NodeId,
+  type NodeName,
+  parseNodeId,
+  parseNodeName,
+  parseOverlayName,
+  type Role,
+} from '#proto/model/names.ts';
 import type { Result } from '#proto/model/result.ts';
 import { formatYaml, hostPort, parseYaml, prefix, text } from './yaml-file.ts';
 

@@ -78,7 +78,8 @@ export function u32(value: number): Result<number> {
 
 /** Free text for people: no control characters, which could drive the terminal that shows it. */
 export function plainText(text: string, most = 256): Result<string> {
-  if (text.length > most) return fail('too-long', `${String(text.length)} characters; at most ${String(most)} are taken`);
+  if (text.length > most)
+    return fail('too-long', `${String(text.length)} characters; at most ${String(most)} are taken`);
   return /\p{Cc}/u.test(text) ? fail('bad-text', 'has control characters') : ok(text);
 }
 

@@ -17,7 +17,10 @@ export interface JoinToken {
 const start = 'dmwg1.';
 const checksumOctets = 4;
 const pinOctets = 32;
-const damaged = fail('damaged-token', 'the join token is incomplete or damaged: copy the whole of it, from "dmwg1." to its end');
+const damaged = fail(
+  'damaged-token',
+  'the join token is incomplete or damaged: copy the whole of it, from "dmwg1." to its end',
+);
 
 /** `dmwg1.` and base64url of checksum, pin, and then id, secret and registries with their lengths. */
 export function formatJoinToken(token: JoinToken): Secret {

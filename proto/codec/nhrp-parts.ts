@@ -101,8 +101,7 @@ function decodeKind(kind: wire.Interface_Kind): Result<InterfaceKind> {
 
 export function encodeInterface(tunnel: NodeInterface): wire.Interface {
   return {
-    kind:
-      tunnel.kind === 'multipoint' ? wire.Interface_Kind.KIND_MULTIPOINT : wire.Interface_Kind.KIND_HUB_TUNNEL,
+    kind: tunnel.kind === 'multipoint' ? wire.Interface_Kind.KIND_MULTIPOINT : wire.Interface_Kind.KIND_HUB_TUNNEL,
     publicKey: tunnel.publicKey,
     hubNodeId: tunnel.hub ?? '',
     endpoints: [...tunnel.endpoints],

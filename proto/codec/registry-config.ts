@@ -95,13 +95,15 @@ export function parsePool(source: string, family: 4 | 6): Result<Prefix> {
   if (!pool.ok) return pool;
   const longest = family === 4 ? 30 : 126;
   if (familyOf(pool.value) !== family) return fail('bad-pool', `${pool.value} is not an IPv${String(family)} prefix`);
-  if (lengthOf(pool.value) > longest) return fail('bad-pool', `${pool.value} is too small: at most /${String(longest)}`);
+  if (lengthOf(pool.value) > longest)
+    return fail('bad-pool', `${pool.value} is too small: at most /${String(longest)}`);
   return pool;
 }
 
 function parseInterval(source: string): Result<Milliseconds> {
   const span = parseDuration(source);
-  if (!span.ok || !/[a-z]$/.test(source)) return fail('bad-duration', 'is a duration with its unit, such as 300ms or 1s');
+  if (!span.ok || !/[a-z]$/.test(source))
+    return fail('bad-duration', 'is a duration with its unit, such as 300ms or 1s');
   const value = Math.round(span.value * 1000);
   return value >= 10 && value <= 60_000 ? ok(milliseconds(value)) : fail('bad-duration', 'is from 10ms to 60s');
 }

@@ -35,13 +35,15 @@ export const prefix = text<Prefix>(parsePrefix);
 
 /** "90s", "2h", or a number of seconds; whole seconds, from `least` to `most`. */
 export function duration(least: number, most: number) {
-  return z.union([z.number(), z.string()], 'is a duration such as 90s, 5m or 2h').transform((value, context): Seconds => {
-    const span = typeof value === 'number' ? ok(seconds(value)) : parseDuration(value);
-    if (span.ok && Number.isInteger(span.value) && span.value >= least && span.value <= most) return span.value;
-    const range = `is a duration from ${String(least)}s to ${String(most)}s`;
-    context.addIssue({ code: 'custom', message: span.ok ? range : span.fault.message });
-    return z.NEVER;
-  });
+  return z
+    .union([z.number(), z.string()], 'is a duration such as 90s, 5m or 2h')
+    .transform((value, context): Seconds => {
+      const span = typeof value === 'number' ? ok(seconds(value)) : parseDuration(value);
+      if (span.ok && Number.isInteger(span.value) && span.value >= least && span.value <= most) return span.value;
+      const range = `is a duration from ${String(least)}s to ${String(most)}s`;
+      context.addIssue({ code: 'custom', message: span.ok ? range : span.fault.message });
+      return z.NEVER;
+    });
 }
 
 function load(source: string): Result<unknown> {

@@ -1,6 +1,6 @@
 // The overlay's own public key infrastructure: one CA, short-lived certificates, identities in a URI SAN.
 import 'reflect-metadata';
-import { createHash, webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { type Identity, identityUri, parseIdentityUri } from './identity.ts';
 import { Secret } from './secret.ts';
@@ -70,9 +70,9 @@ export async function createCa(overlay: string, now: Timestamp): Promise<Certifi
   return { certificate: pemOf(new Uint8Array(certificate.rawData)), key: await exportKey(keys.privateKey) };
 }
 
-/** With a fresh P-256 key. The registry ignores the subject. */
-export async function createCsr(name: string): Promise<CertificateRequest> {
-  const keys = await generateKeys();
+/** For the given P-256 key, or a fresh one. The registry ignores the subject. */
+export async function createCsr(name: string, key?: Secret): Promise<CertificateRequest> {
+  const keys = key ? await keyPairOf(key) : await generateKeys();
   const csr = await x509.Pkcs10CertificateRequestGenerator.create({
     name: [{ CN: [name] }],
     keys,
@@ -162,7 +162,7 @@ async function provenKey(der: Uint8Array): Promise<Result<x509.PublicKey>> {
   try {
     if (der.length > longestCsr) return fail('bad-csr', 'the certificate request is too long');
     const csr = new x509.Pkcs10CertificateRequest(Buffer.from(der));
-    if (!isP256(csr.publicKey.algorithm)) return fail('bad-csr', 'the certificate request is not for a P-256 key');
+    if (!isP256(csr.publicKey)) return fail('bad-csr', 'the certificate request is not for a P-256 key');
     return (await csr.verify())
       ? ok(csr.publicKey)
       : fail('bad-csr', 'the signature of the certificate request does not prove the possession of its key');
@@ -171,8 +171,9 @@ async function provenKey(der: Uint8Array): Promise<Result<x509.PublicKey>> {
   }
 }
 
-function isP256(found: object): boolean {
-  return 'namedCurve' in found && found.namedCurve === algorithm.namedCurve;
+function isP256(key: x509.PublicKey): boolean {
+  const found = createPublicKey({ key: Buffer.from(key.rawData), format: 'der', type: 'spki' });
+  return found.asymmetricKeyDetails?.namedCurve === 'prime256v1';
 }
 
 function extendedUsages(usage: IssueOptions['usage']): x509.ExtendedKeyUsage[] {
@@ -184,15 +185,23 @@ async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
   return webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 }
 
+async function keyPairOf(pem: Secret): Promise<webcrypto.CryptoKeyPair> {
+  const publicKey = createPublicKey(pem.reveal()).export({ type: 'spki', format: 'der' });
+  return {
+    privateKey: await importKey(pem, true),
+    publicKey: await webcrypto.subtle.importKey('spki', publicKey, algorithm, true, ['verify']),
+  };
+}
+
 async function exportKey(key: webcrypto.CryptoKey): Promise<Secret> {
   const body = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key)).toString('base64');
   const lines = body.match(/.{1,64}/g) ?? [];
   return new Secret(`-----BEGIN PRIVATE KEY-----\n${lines.join('\n')}\n-----END PRIVATE KEY-----\n`);
 }
 
-async function importKey(pem: Secret): Promise<webcrypto.CryptoKey> {
+async function importKey(pem: Secret, extractable = false): Promise<webcrypto.CryptoKey> {
   const body = pem.reveal().replace(/-----[A-Z ]+-----|\s/g, '');
-  return webcrypto.subtle.importKey('pkcs8', Buffer.from(body, 'base64'), algorithm, false, ['sign']);
+  return webcrypto.subtle.importKey('pkcs8', Buffer.from(body, 'base64'), algorithm, extractable, ['sign']);
 }
 
 /** 16 random octets; the first bit is cleared, as a serial number is positive. */

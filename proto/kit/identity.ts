@@ -13,7 +13,8 @@ export function identityUri(identity: Identity): string {
 
 /** Faults: "bad-identity". */
 export function parseIdentityUri(uri: string): Result<Identity> {
-  const [, overlay = '', kind = '', name = ''] = /^dmwg:\/\/([^/]{1,63})\/(node|admin|registry)\/([^/]{1,63})$/.exec(uri) ?? [];
+  const [, overlay = '', kind = '', name = ''] =
+    /^dmwg:\/\/([^/]{1,63})\/(node|admin|registry)\/([^/]{1,63})$/.exec(uri) ?? [];
   const bad = fail('bad-identity', `"${uri.slice(0, 128)}" is not an identity such as dmwg://overlay/node/id`);
   if (!parseOverlayName(overlay).ok) return bad;
   if (kind === 'node') {

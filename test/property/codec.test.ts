@@ -64,7 +64,15 @@ test('decoding never throws, whatever a field holds', () => {
 test('a fault says where it is', () => {
   const [good] = fc.sample(nhrpMessage, 1);
   assert.ok(good);
-  const cie = { code: 0, prefixLength: 24, mtu: 70_000, holdingTimeSeconds: 1, nbma: [], protocolAddress: '', preference: 0 };
+  const cie = {
+    code: 0,
+    prefixLength: 24,
+    mtu: 70_000,
+    holdingTimeSeconds: 1,
+    nbma: [],
+    protocolAddress: '',
+    preference: 0,
+  };
   const value = { noReply: false, cies: [{ ...cie, mtu: 1420 }, cie] };
   const fault = decodeNhrp({ ...encodeNhrp(good), body: { $case: 'purgeRequest', value } });
   assert.deepEqual(fault, {

@@ -51,11 +51,22 @@ mtu: 99999
 surprise: 1
 `;
   const fault = faultOf(parseAgentConfig(wrong));
-  const expected = ['version: ', 'node.id: ', 'node.role: ', 'node.address: ', 'node.prefixes[0]: ', 'registry: ', 'mtu: '];
+  const expected = [
+    'version: ',
+    'node.id: ',
+    'node.role: ',
+    'node.address: ',
+    'node.prefixes[0]: ',
+    'registry: ',
+    'mtu: ',
+  ];
   for (const path of expected) assert.ok(fault.includes(path), `${path} in ${fault}`);
   assert.match(fault, /node: unknown key color/);
   assert.match(fault, /the file: unknown key surprise/);
-  assert.match(faultOf(parseAgentConfig('version: 1\n')), /overlay: is missing; node: is missing; registry: is missing/);
+  assert.match(
+    faultOf(parseAgentConfig('version: 1\n')),
+    /overlay: is missing; node: is missing; registry: is missing/,
+  );
   assert.match(faultOf(parseAgentConfig(agent.replace('spoke', 'hub'))), /endpoints: a hub needs/);
 });
 
@@ -118,7 +129,10 @@ test('admin.yaml: what is written is read again, and the key does not print', as
   assert.equal(read.key.reveal(), ca.key.reveal());
   assert.equal(read.certificate, ca.certificate);
   assert.doesNotMatch(inspect(read) + JSON.stringify(read), /PRIVATE/);
-  assert.match(faultOf(parseProfile('version: 1\nregistry: [a:1]\ncaCertificate: x\ncertificate: y\nkey: z\n')), /key: is not/);
+  assert.match(
+    faultOf(parseProfile('version: 1\nregistry: [a:1]\ncaCertificate: x\ncertificate: y\nkey: z\n')),
+    /key: is not/,
+  );
 });
 
 test('a join token survives pasting, and a damaged one is refused', () => {

@@ -1,0 +1,26 @@
+// The session with the registry as the rest of the agent sees it.
+import type { ClientIdentity } from '#proto/kit/registry-credentials.ts';
+import type { NodeMessage, RegistryMessage } from '#proto/model/session.ts';
+
+/** What the session does not answer by itself. */
+export type RegistryPush = Exclude<RegistryMessage, { type: 'welcome' | 'ping' | 'goodbye' }>;
+
+export interface SessionHandlers {
+  /** After Welcome. `endpoint` is the registry's host:port. */
+  onConnected(connection: { readonly endpoint: string }): void;
+  /** Only after onConnected, once for each. */
+  onDisconnected(reason: string): void;
+  /** Only between onConnected and onDisconnected. */
+  onMessage(message: RegistryPush): void;
+  /** The registry does not know this node any more. Told again at every attempt that is refused for it. */
+  onRevoked(detail: string): void;
+}
+
+export interface Session {
+  /** Connects, and connects again, until `signal` aborts. Never rejects for anything that the network or the registry does. */
+  run(signal: AbortSignal, handlers: SessionHandlers): Promise<void>;
+  /** False: not connected, or the queue is full and the session ends; the message is dropped. */
+  send(message: NodeMessage): boolean;
+  /** Connects anew, with this identity from now on. */
+  replaceIdentity(identity: ClientIdentity): void;
+}
