@@ -8,8 +8,17 @@ export function parseEndpoint(text: string): Result<Endpoint> {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text);
   const address = parseAddress(match?.[1] ?? match?.[2] ?? '');
   const port = Number(match?.[3] ?? 0);
-  if (!match || !address.ok || port < 1 || port > 65535 || (familyOf(address.value) === 6) !== (match[1] !== undefined)) {
-    return fail('bad-endpoint', `"${text.slice(0, 64)}" is not an endpoint such as 192.0.2.1:51820 or [2001:db8::1]:51820`);
+  if (
+    !match ||
+    !address.ok ||
+    port < 1 ||
+    port > 65535 ||
+    (familyOf(address.value) === 6) !== (match[1] !== undefined)
+  ) {
+    return fail(
+      'bad-endpoint',
+      `"${text.slice(0, 64)}" is not an endpoint such as 192.0.2.1:51820 or [2001:db8::1]:51820`,
+    );
   }
   return ok(endpointOf(address.value, port));
 }

@@ -16,14 +16,20 @@ export function parseNodeId(text: string): Result<NodeId> {
 export function parseNodeName(text: string): Result<NodeName> {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)
     ? ok(text as NodeName)
-    : fail('bad-name', `"${text.slice(0, 64)}" is not a name: use 1 to 63 lower-case letters, digits and inner hyphens`);
+    : fail(
+        'bad-name',
+        `"${text.slice(0, 64)}" is not a name: use 1 to 63 lower-case letters, digits and inner hyphens`,
+      );
 }
 
 /** An overlay's name: a DNS label too, as it is the host part of every identity in the overlay. */
 export function parseOverlayName(text: string): Result<string> {
   return parseNodeName(text).ok
     ? ok(text)
-    : fail('bad-name', `"${text.slice(0, 64)}" is not an overlay name: use 1 to 63 lower-case letters, digits and inner hyphens`);
+    : fail(
+        'bad-name',
+        `"${text.slice(0, 64)}" is not an overlay name: use 1 to 63 lower-case letters, digits and inner hyphens`,
+      );
 }
 
 export function parseRole(text: string): Result<Role> {

@@ -7,9 +7,7 @@ export interface Fault {
   readonly message: string;
 }
 
-export type Result<T, F = Fault> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly fault: F };
+export type Result<T, F = Fault> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: F };
 
 export function ok<T>(value: T): { readonly ok: true; readonly value: T } {
   return { ok: true, value };
@@ -20,10 +18,7 @@ export function fail(code: string, message: string): { readonly ok: false; reado
 }
 
 /** Parses every item; the first fault wins and names the item's index. */
-export function parseAll<T>(
-  items: readonly string[],
-  parse: (item: string) => Result<T>,
-): Result<T[]> {
+export function parseAll<T>(items: readonly string[], parse: (item: string) => Result<T>): Result<T[]> {
   const values: T[] = [];
   for (const [index, item] of items.entries()) {
     const parsed = parse(item);
