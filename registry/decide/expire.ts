@@ -1,6 +1,8 @@
 import type { NodeId } from '#proto/model/names.ts';
 import type { Timestamp } from '#proto/model/time.ts';
+import { sameValue } from './equal.ts';
 import { remaining, transaction } from './node.ts';
+import type { BindingRecord } from './records.ts';
 import { removeBinding } from './removal.ts';
 import type { Snapshot, Transaction } from './state.ts';
 
@@ -48,4 +50,17 @@ export function lose(snapshot: Snapshot, node: NodeId, lostAt: Timestamp): Trans
     ],
     put: [{ kind: 'binding', record: { ...binding, lostAt } }],
   });
+}
+
+/** The same binding, held again. */
+export function revival(binding: BindingRecord, agentVersion: string): BindingRecord {
+  return { ...binding, agentVersion, lostAt: undefined };
+}
+
+/** For a node that registered again what it had. Undefined when there is nothing to say any more. */
+export function revive(snapshot: Snapshot, node: NodeId, agentVersion: string): Transaction | undefined {
+  const binding = snapshot.bindings.get(node);
+  if (!binding || sameValue(binding, revival(binding, agentVersion))) return undefined;
+  const record = revival(binding, agentVersion);
+  return transaction({ unchanged: [{ kind: 'binding', id: node }], put: [{ kind: 'binding', record }] });
 }

@@ -1,19 +1,42 @@
 import { comparePrefixes, containsPrefix, type Prefix } from '#proto/model/address.ts';
+import type { NodeId } from '#proto/model/names.ts';
 import type { HubConfig, OverlayConfig } from '#proto/model/session.ts';
 import { hubsOf, multipointOf } from './node.ts';
 import type { NodeRecord, OverlayRecord } from './records.ts';
 import type { Snapshot } from './state.ts';
 
-/** What a node needs to know of its overlay. */
-export function overlayConfig(snapshot: Snapshot, overlay: OverlayRecord, node: NodeRecord): OverlayConfig {
+/** What is the same for all nodes; made once per change. */
+export interface CommonConfig {
+  readonly overlay: OverlayRecord;
+  readonly hubs: readonly HubConfig[];
+  /** Pools and configured summaries. */
+  readonly fixed: readonly Prefix[];
+  /** Announced prefixes that go to every node beside those. */
+  readonly announced: readonly { readonly prefix: Prefix; readonly node: NodeId }[];
+}
+
+export function commonConfig(snapshot: Snapshot, overlay: OverlayRecord): CommonConfig {
+  const fixed = [overlay.pool, overlay.pool6, ...overlay.summaries].filter((one) => one !== undefined);
+  // Phase 2 gives every prefix to every spoke.
+  const covered = (prefix: Prefix): boolean => overlay.phase !== 2 && fixed.some((one) => containsPrefix(one, prefix));
+  const announced = [...snapshot.bindings.values()].flatMap(({ node, prefixes }) =>
+    prefixes.filter((prefix) => !covered(prefix)).map((prefix) => ({ prefix, node })),
+  );
+  const hubs = hubsOf(snapshot).map((hub) => hubConfig(snapshot, hub));
+  return { overlay, hubs, fixed, announced };
+}
+
+/** What one node needs to know of its overlay: no summary is its own prefix, no hub itself. */
+export function overlayConfig(common: CommonConfig, node: NodeRecord): OverlayConfig {
+  const { overlay } = common;
+  const own = new Set(node.prefixes);
+  const others = common.announced.filter((one) => one.node !== node.id).map((one) => one.prefix);
   return {
     overlay: overlay.name,
     phase: overlay.phase,
-    summaries: summariesFor(snapshot, overlay, node),
+    summaries: [...new Set([...common.fixed, ...others])].filter((one) => !own.has(one)).sort(comparePrefixes),
     linkPrefix: overlay.linkPrefix,
-    hubs: hubsOf(snapshot)
-      .filter((hub) => hub.id !== node.id)
-      .map((hub) => hubConfig(snapshot, hub)),
+    hubs: common.hubs.filter((hub) => hub.node !== node.id),
     holdingTime: overlay.holdingTime,
     negativeHoldingTime: overlay.negativeHoldingTime,
     idleTimeout: overlay.idleTimeout,
@@ -24,20 +47,6 @@ export function overlayConfig(snapshot: Snapshot, overlay: OverlayRecord, node: 
     address6: node.address6,
     prefixes: node.prefixes,
   };
-}
-
-/** Pools, configured summaries, and announced prefixes that none of them covers; without the node's own. Phase 2: all. */
-function summariesFor(snapshot: Snapshot, overlay: OverlayRecord, node: NodeRecord): Prefix[] {
-  const fixed = [overlay.pool, overlay.pool6, ...overlay.summaries].filter((one) => one !== undefined);
-  const summaries = new Set<Prefix>(fixed);
-  for (const binding of snapshot.bindings.values()) {
-    if (binding.node === node.id) continue;
-    for (const prefix of binding.prefixes) {
-      if (overlay.phase === 2 || !fixed.some((one) => containsPrefix(one, prefix))) summaries.add(prefix);
-    }
-  }
-  const own = new Set([...node.prefixes, ...(snapshot.bindings.get(node.id)?.prefixes ?? [])]);
-  return [...summaries].filter((one) => !own.has(one)).sort(comparePrefixes);
 }
 
 function hubConfig(snapshot: Snapshot, hub: NodeRecord): HubConfig {

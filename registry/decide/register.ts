@@ -21,6 +21,7 @@ import {
 } from '#proto/model/nhrp.ts';
 import { type Seconds, seconds, type Timestamp } from '#proto/model/time.ts';
 import { sameValue } from './equal.ts';
+import { revival } from './expire.ts';
 import { observedEndpoints, transaction } from './node.ts';
 import type { BindingRecord, NodeRecord, OverlayRecord } from './records.ts';
 import { answer, errorAbout, headerError, isOwn } from './reply.ts';
@@ -35,6 +36,8 @@ export interface RegistrationOutcome {
   readonly reply: NhrpMessage<RegistrationReply> | NhrpMessage<ErrorIndication>;
   /** Undefined when nothing changes: a refresh, or a refusal. To be committed before the reply is sent. */
   readonly transaction: Transaction | undefined;
+  /** A registration that was lost came back as it was: the reply need not wait for the write (expire.ts, `revive`). */
+  readonly revived?: boolean;
 }
 
 const mostInterfaces = 64;
@@ -86,9 +89,11 @@ export function register(
     lostAt: undefined,
   };
   const changed = !previous || !sameValue(previous, binding);
+  const revived = previous && sameValue(revival(previous, context.agentVersion), binding);
   return {
     reply: reply(request, codes, binding.holdingTime, binding),
     transaction: changed ? write(snapshot, previous, binding) : undefined,
+    revived: changed && revived === true,
   };
 }
 
@@ -176,7 +181,8 @@ function holdingTime(cie: Cie, overlay: OverlayRecord): Seconds {
   return cie.holdingTime > 0 ? seconds(Math.min(cie.holdingTime, longestHolding)) : overlay.holdingTime;
 }
 
-function refuseAll(request: NhrpMessage<RegistrationRequest>, code: number): RegistrationOutcome {
+/** Refuses every CIE of a request. */
+export function refuseAll(request: NhrpMessage<RegistrationRequest>, code: number): RegistrationOutcome {
   const codes = request.body.cies.map(() => code);
   return { reply: reply(request, codes, seconds(0)), transaction: undefined };
 }

@@ -1,0 +1,149 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type {
+  EnrolmentServiceServer,
+  EnrolRequest,
+  EnrolResponse,
+  LeaveResponse,
+  RenewRequest,
+  RenewResponse,
+} from '#proto/gen/dmwg/v1/enrolment.ts';
+import { issueCertificate, type IssuedCertificate } from '#proto/kit/certificate.ts';
+import { pause } from '#proto/kit/clock.ts';
+import { parseAddress, parsePrefix } from '#proto/model/address.ts';
+import { parseEndpoint } from '#proto/model/endpoint.ts';
+import { type NodeId, type NodeName, parseNodeName, parseRole } from '#proto/model/names.ts';
+import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
+import { milliseconds } from '#proto/model/time.ts';
+import { type Enrolment, type EnrolmentRequest, enrol } from '#registry/decide/enrol.ts';
+import type { NodeRecord } from '#registry/decide/records.ts';
+import { type Removal, removeNode } from '#registry/decide/removal.ts';
+import type { Snapshot } from '#registry/decide/state.ts';
+import type { Authenticate, Caller } from './caller.ts';
+import { decideAndCommit } from './commit.ts';
+import type { RegistryContext } from './context.ts';
+import { unary } from './unary.ts';
+
+type NodeCaller = Extract<Caller, { kind: 'node' }>;
+
+export function enrolmentService(context: RegistryContext, authenticate: Authenticate): EnrolmentServiceServer {
+  return {
+    enrol: unary(context, authenticate, ['anyone', 'node', 'admin', 'registry'], (request) => enrolNode(context, request)),
+    renew: unary(context, authenticate, ['node'], (request, caller) => renewNode(context, request, caller)),
+    leave: unary(context, authenticate, ['node'], (_request, caller) => leaveOverlay(context, caller)),
+  };
+}
+
+/** The certificate is made before anything is stored, so that a bad request costs no use of the token. */
+export async function enrolNode(context: RegistryContext, request: EnrolRequest): Promise<Result<EnrolResponse>> {
+  const { store, clock, events } = context;
+  const parsed = parseEnrolment(request);
+  if (!parsed.ok) return parsed;
+  const id = randomBytes(8).toString('hex') as NodeId;
+  const decide = (snapshot: Snapshot): Result<Enrolment> => {
+    const secretMatches = matches(snapshot.tokens.get(request.tokenId)?.secretHash, request.tokenSecret);
+    return enrol(snapshot, { ...parsed.value, secretMatches }, id, clock.date());
+  };
+  const admissible = decide(store.snapshot());
+  if (!admissible.ok) {
+    events.add('node.enrolment-refused', parsed.value.name, admissible.fault.code);
+    return admissible;
+  }
+  const issued = await issue(context, id, parsed.value.name, request.csr);
+  if (!issued.ok) return issued;
+  const enrolled = await settle(context, id, await decideAndCommit(store, decide));
+  if (!enrolled.ok) {
+    events.add('node.enrolment-refused', parsed.value.name, enrolled.fault.code);
+    return enrolled;
+  }
+  const node = enrolled.value;
+  events.add('node.enrolled', node.name, `${node.role} ${node.address}`);
+  return ok({
+    nodeId: node.id,
+    overlay: context.overlay,
+    role: node.role,
+    name: node.name,
+    address: node.address,
+    address6: node.address6 ?? '',
+    prefixes: [...node.prefixes],
+    certificate: Buffer.from(issued.value.certificate),
+    certificateExpires: BigInt(Math.floor(issued.value.expires / 1000)),
+  });
+}
+
+export async function renewNode(
+  context: RegistryContext,
+  request: RenewRequest,
+  { node }: NodeCaller,
+): Promise<Result<RenewResponse>> {
+  const issued = await issue(context, node.id, node.name, request.csr);
+  if (!issued.ok) return issued;
+  context.events.add('node.renewed', node.name);
+  return ok({
+    certificate: Buffer.from(issued.value.certificate),
+    certificateExpires: BigInt(Math.floor(issued.value.expires / 1000)),
+  });
+}
+
+export async function leaveOverlay(context: RegistryContext, { node }: NodeCaller): Promise<Result<LeaveResponse>> {
+  const removed = await decideAndCommit<Removal>(context.store, (snapshot) => removeNode(snapshot, node.id));
+  if (!removed.ok) return removed;
+  context.events.add('node.left', node.name);
+  return ok({});
+}
+
+async function issue(
+  context: RegistryContext,
+  id: NodeId,
+  name: NodeName,
+  csr: Uint8Array,
+): Promise<Result<IssuedCertificate>> {
+  return issueCertificate({
+    ca: context.ca.certificate,
+    caKey: context.ca.key,
+    csr,
+    identity: { kind: 'node', overlay: context.overlay, id },
+    name,
+    validity: context.nodeValidity,
+    usage: 'client',
+    now: context.clock.date(),
+  });
+}
+
+/** Without an answer of etcd the node may be stored all the same: its id is random, so the mirror will tell. */
+async function settle(context: RegistryContext, id: NodeId, outcome: Result<Enrolment>): Promise<Result<NodeRecord>> {
+  if (outcome.ok) return ok(outcome.value.node);
+  if (outcome.fault.code !== 'unavailable') return outcome;
+  for (let tries = 0; tries < 20; tries++) {
+    const node = context.store.snapshot().nodes.get(id);
+    if (node) return ok(node);
+    await pause(milliseconds(100), new AbortController().signal);
+  }
+  return fail('unavailable', 'the registry cannot store anything at the moment, as etcd does not answer: try again');
+}
+
+function matches(secretHash: string | undefined, secret: Uint8Array): boolean {
+  const hash = createHash('sha256').update(secret).digest();
+  const known = Buffer.from(secretHash ?? '', 'hex');
+  return known.length === hash.length && timingSafeEqual(known, hash);
+}
+
+function parseEnrolment(request: EnrolRequest): Result<Omit<EnrolmentRequest, 'secretMatches'>> {
+  const name = parseNodeName(request.name);
+  if (!name.ok) return name;
+  const role = request.role === '' ? ok(undefined) : parseRole(request.role);
+  if (!role.ok) return role;
+  const prefixes = parseAll(request.prefixes, parsePrefix);
+  if (!prefixes.ok) return fail(prefixes.fault.code, `prefixes${prefixes.fault.message}`);
+  const endpoints = parseAll(request.endpoints, parseEndpoint);
+  if (!endpoints.ok) return fail(endpoints.fault.code, `endpoints${endpoints.fault.message}`);
+  const address = request.address === '' ? ok(undefined) : parseAddress(request.address);
+  if (!address.ok) return address;
+  return ok({
+    tokenId: request.tokenId,
+    name: name.value,
+    role: role.value,
+    prefixes: prefixes.value,
+    endpoints: endpoints.value,
+    address: address.value,
+  });
+}

@@ -1,0 +1,94 @@
+import { type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { decodeNhrp, encodeNhrp } from '#proto/codec/nhrp.ts';
+import { decodeNodeMessage, encodeRegistryMessage } from '#proto/codec/session.ts';
+import type { NhrpServiceServer, ResolveRequest, ResolveResponse, SessionRequest, SessionResponse } from '#proto/gen/dmwg/v1/nhrp.ts';
+import type { ResolutionRequest } from '#proto/model/nhrp.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
+import { resolve } from '#registry/decide/resolve.ts';
+import { type Authenticate, type Caller } from './caller.ts';
+import type { RegistryContext } from './context.ts';
+import { serviceError } from './errors.ts';
+import type { Responder } from './responder.ts';
+import type { Sessions } from './sessions.ts';
+import { refusal, unary } from './unary.ts';
+
+export interface NhrpParts {
+  readonly context: RegistryContext;
+  readonly sessions: Sessions;
+  readonly responder: Responder;
+}
+
+/** A node that connects and says nothing is cut off. */
+const helloWithin = 10_000;
+
+export function nhrpService(parts: NhrpParts, authenticate: Authenticate): NhrpServiceServer {
+  return {
+    session: (call) => {
+      const caller = authenticate(call);
+      const denied = !caller.ok ? caller : caller.value.kind === 'node' ? undefined : refusal(caller.value, ['node']);
+      if (denied && !denied.ok) call.emit('error', serviceError(denied.fault));
+      else if (caller.ok && caller.value.kind === 'node') serve(parts, call, caller.value);
+    },
+    resolve: unary(parts.context, authenticate, ['node', 'admin'], (request, caller) =>
+      resolveOnce(parts.context, request, caller),
+    ),
+  };
+}
+
+/** One resolution for a tool: nobody is told to start a tunnel. */
+export function resolveOnce(
+  context: Pick<RegistryContext, 'store' | 'clock'>,
+  request: ResolveRequest,
+  caller: Caller,
+): Result<ResolveResponse> {
+  if (!request.message) return fail('bad-request', 'message: is required');
+  const message = decodeNhrp(request.message);
+  if (!message.ok) return message;
+  const { body } = message.value;
+  if (body.type !== 'resolution-request') return fail('bad-request', 'message: must be a resolution request');
+  const asker = caller.kind === 'node' ? caller.node : undefined;
+  const question = { ...message.value, body: body satisfies ResolutionRequest };
+  const now = context.clock.date();
+  const outcome = resolve(context.store.snapshot(), asker, question, { now, askerRtt: undefined, targetRtt: undefined });
+  return ok({ message: encodeNhrp(outcome.reply) });
+}
+
+function serve(
+  { context, sessions, responder }: NhrpParts,
+  call: ServerDuplexStream<SessionRequest, SessionResponse>,
+  caller: Extract<Caller, { kind: 'node' }>,
+): void {
+  const session = sessions.start(caller.node, {
+    write: (message) => call.write(encodeRegistryMessage(message)),
+    end: () => {
+      call.end();
+    },
+  });
+  const silent = setTimeout(() => {
+    if (!session.greeted) session.goodbye('protocol-error', 'no Hello came');
+  }, helloWithin);
+  const over = (): void => {
+    clearTimeout(silent);
+    sessions.finish(session);
+    responder.forget(session);
+  };
+  call.on('data', (request: SessionRequest) => {
+    if (session.ended) return;
+    const message = decodeNodeMessage(request);
+    if (message.ok) responder.receive(session, message.value);
+    else {
+      context.log.info({ node: caller.node.name, fault: message.fault.code }, 'message refused');
+      session.goodbye('protocol-error', message.fault.message.slice(0, 500));
+    }
+  });
+  call.on('drain', () => {
+    if (session.drained()) sessions.sync(session);
+  });
+  call.on('end', over);
+  call.on('close', over);
+  call.on('cancelled', over);
+  call.on('error', (error: Error & { code?: number }) => {
+    if (error.code !== status.CANCELLED) context.log.debug({ node: caller.node.name, error: error.message }, 'stream broke');
+    over();
+  });
+}

@@ -1,0 +1,63 @@
+import type { Overlay, QueryServiceServer } from '#proto/gen/dmwg/v1/admin.ts';
+import { fail, ok } from '#proto/model/result.ts';
+import type { OverlayRecord } from '#registry/decide/records.ts';
+import { bindingRows, nodeRows, routeRows } from '#registry/decide/visible.ts';
+import type { Authenticate } from './caller.ts';
+import type { RegistryContext } from './context.ts';
+import { unary } from './unary.ts';
+
+const readers = ['admin', 'node'] as const;
+
+export function queryService(context: RegistryContext, authenticate: Authenticate): QueryServiceServer {
+  const { store, clock, events } = context;
+  return {
+    listNodes: unary(context, authenticate, readers, () =>
+      ok({
+        nodes: nodeRows(store.snapshot(), clock.date()).map(({ registeredAt, expiresIn, ...row }) => ({
+          ...row,
+          prefixes: [...row.prefixes],
+          endpoints: [...row.endpoints],
+          tags: [...row.tags],
+          registeredAtMs: BigInt(registeredAt),
+          expiresInSeconds: expiresIn,
+        })),
+      }),
+    ),
+    listBindings: unary(context, authenticate, readers, () =>
+      ok({
+        bindings: bindingRows(store.snapshot(), clock.date()).map(({ created, expiresIn, ...row }) => ({
+          ...row,
+          nbma: [...row.nbma],
+          flags: [...row.flags],
+          createdMs: BigInt(created),
+          expiresInSeconds: expiresIn,
+        })),
+      }),
+    ),
+    listRoutes: unary(context, authenticate, readers, () => ok({ routes: routeRows(store.snapshot(), clock.date()) })),
+    listEvents: unary(context, authenticate, readers, () =>
+      ok({ events: events.list().map(({ time, ...event }) => ({ ...event, timeMs: BigInt(time) })) }),
+    ),
+    getOverlay: unary(context, authenticate, readers, () => {
+      const { overlay } = store.snapshot();
+      return overlay ? ok({ overlay: overlayMessage(overlay) }) : fail('no-overlay', 'the overlay is not initialised yet');
+    }),
+  };
+}
+
+export function overlayMessage(overlay: OverlayRecord): Overlay {
+  return {
+    name: overlay.name,
+    phase: overlay.phase,
+    pool: overlay.pool,
+    pool6: overlay.pool6 ?? '',
+    summaries: [...overlay.summaries],
+    linkPrefix: overlay.linkPrefix,
+    holdingTimeSeconds: overlay.holdingTime,
+    negativeHoldingTimeSeconds: overlay.negativeHoldingTime,
+    idleTimeoutSeconds: overlay.idleTimeout,
+    bfdIntervalMs: overlay.bfdInterval,
+    bfdMultiplier: overlay.bfdMultiplier,
+    mtu: overlay.mtu,
+  };
+}

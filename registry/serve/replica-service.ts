@@ -1,0 +1,32 @@
+import { decodeRegistryMessage } from '#proto/codec/session.ts';
+import type { PushRequest, PushResponse, ReplicaServiceServer } from '#proto/gen/dmwg/v1/replica.ts';
+import { parseNodeId } from '#proto/model/names.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
+import type { Authenticate } from './caller.ts';
+import type { NhrpParts } from './nhrp-service.ts';
+import { unary } from './unary.ts';
+
+/** What other replicas ask of the sessions here. */
+export function replicaService(parts: NhrpParts, authenticate: Authenticate): ReplicaServiceServer {
+  const { context, sessions } = parts;
+  return {
+    push: unary(context, authenticate, ['registry'], (request) => push(parts, request)),
+    measure: unary(context, authenticate, ['registry'], async (request) => {
+      const node = parseNodeId(request.nodeId);
+      if (!node.ok) return node;
+      const session = sessions.open.get(node.value);
+      const connected = session?.greeted === true && !session.ended;
+      return Promise.resolve(ok({ connected, rttMs: Math.round(session?.meter.rtt ?? 0) }));
+    }),
+  };
+}
+
+export function push({ sessions, responder }: NhrpParts, request: PushRequest): Result<PushResponse> {
+  const node = parseNodeId(request.nodeId);
+  if (!node.ok) return node;
+  const message = request.message && decodeRegistryMessage(request.message);
+  if (!message?.ok || message.value.type !== 'nhrp') return fail('bad-request', 'message: must be an NHRP message');
+  const delivered = sessions.deliverHere(node.value, message.value.message);
+  if (delivered) responder.rememberIntroduction(node.value, message.value.message);
+  return ok({ delivered });
+}

@@ -1,0 +1,224 @@
+import { version } from '#proto/kit/version.ts';
+import { cieCode, errorCode, type NhrpMessage, type RegistrationRequest, type ResolutionRequest } from '#proto/model/nhrp.ts';
+import { fail, ok } from '#proto/model/result.ts';
+import type { NodeMessage } from '#proto/model/session.ts';
+import type { Instant } from '#proto/model/time.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import { indicate, indicationGap } from '#registry/decide/indicate.ts';
+import { reachableBy } from '#registry/decide/node.ts';
+import { observe } from '#registry/decide/observe.ts';
+import { purgeByNode } from '#registry/decide/purge.ts';
+import { refuseAll, register, type RegistrationOutcome } from '#registry/decide/register.ts';
+import { errorAbout } from '#registry/decide/reply.ts';
+import { resolve, targetOf } from '#registry/decide/resolve.ts';
+import type { Answers } from './answers.ts';
+import { decideAndCommit } from './commit.ts';
+import type { RegistryContext } from './context.ts';
+import type { Session } from './session.ts';
+import type { Sessions } from './sessions.ts';
+
+/** Messages of one session that wait for the store, or for a measurement. A node that sends more is not well. */
+const mostInWork = 256;
+const mostPairs = 10_000;
+
+type Of<T> = T extends NhrpMessage['body'] ? NhrpMessage<T> : never;
+/** NHRP messages as a union that narrows by the type of their body. */
+type AnyNhrp = Of<NhrpMessage['body']>;
+
+/** Answers what nodes say on their sessions. */
+export class Responder {
+  readonly #context: RegistryContext;
+  readonly #sessions: Sessions;
+  readonly #answers: Answers;
+  /** What changes the store is done in order, one at a time a session. */
+  readonly #queues = new Map<Session, { tail: Promise<void>; length: number }>();
+  /** When a pair of nodes was indicated last. */
+  readonly #indicated = new Map<string, Instant>();
+  /** Called when a registration came back that only has to be held again. */
+  onRevived: () => void = () => undefined;
+
+  constructor(context: RegistryContext, sessions: Sessions, answers: Answers) {
+    this.#context = context;
+    this.#sessions = sessions;
+    this.#answers = answers;
+  }
+
+  receive(session: Session, message: NodeMessage): void {
+    if (message.type === 'hello') {
+      if (session.greeted) session.goodbye('protocol-error', 'a second Hello');
+      else this.#sessions.greet(session, message.agentVersion, version);
+      return;
+    }
+    if (!session.greeted) {
+      session.goodbye('protocol-error', 'the first message of a session is Hello');
+      return;
+    }
+    switch (message.type) {
+      case 'pong':
+        session.meter.pong(message.id, this.#context.clock.now());
+        break;
+      case 'observed-endpoints':
+        this.#inOrder(session, () => this.#observe(session, message.endpoints));
+        break;
+      case 'nhrp':
+        this.#context.metrics.received(message.message);
+        this.#nhrp(session, message.message as AnyNhrp);
+        break;
+    }
+  }
+
+  forget(session: Session): void {
+    this.#queues.delete(session);
+  }
+
+  #nhrp(session: Session, message: AnyNhrp): void {
+    const { body } = message;
+    switch (body.type) {
+      case 'registration-request':
+        this.#inOrder(session, () => this.#register(session, { ...message, body }));
+        break;
+      case 'resolution-request':
+        void this.#resolve(session, { ...message, body });
+        break;
+      case 'purge-request':
+        this.#inOrder(session, () => this.#purge(session, { ...message, body }));
+        break;
+      case 'purge-reply':
+        this.#answers.acknowledge(session.node, message.requestId);
+        break;
+      case 'traffic-indication':
+        this.#indicate(session, { ...message, body });
+        break;
+      case 'resolution-reply':
+      case 'registration-reply':
+        // RFC 2332 5.2.7: a reply that nobody asked for.
+        this.#send(session, errorAbout(message, errorCode.invalidReply));
+        break;
+      case 'error-indication':
+        this.#context.log.info({ node: session.node, code: body.code }, 'node indicated an error');
+        break;
+    }
+  }
+
+  async #register(session: Session, request: NhrpMessage<RegistrationRequest>): Promise<void> {
+    const { store, clock, events } = this.#context;
+    const context = { now: clock.date(), agentVersion: session.agentVersion };
+    const known = store.snapshot().bindings.get(session.node);
+    let revived = false;
+    const outcome = await decideAndCommit<RegistrationOutcome>(store, (snapshot) => {
+      const node = snapshot.nodes.get(session.node);
+      if (!node) return fail('revoked', 'the node is gone');
+      const decision = register(snapshot, node, request, context);
+      // What only has to be held again is served from the snapshot, and written by the sweeper when etcd is there.
+      revived = decision.revived === true;
+      return ok(revived ? { ...decision, transaction: undefined } : decision);
+    });
+    if (!outcome.ok) {
+      this.#context.log.warn({ node: session.node, fault: outcome.fault.code }, 'registration is not stored');
+      this.#send(session, refuseAll(request, cieCode.noResources).reply);
+      return;
+    }
+    const { reply, transaction } = outcome.value;
+    const refused = reply.body.type !== 'registration-reply' || reply.body.cies.some((one) => one.code !== cieCode.ok);
+    const name = store.snapshot().nodes.get(session.node)?.name ?? session.node;
+    if (!refused) session.registered = true;
+    if (refused) events.add('node.refused', name, refusalText(reply.body));
+    else if (transaction) events.add(known ? 'node.changed' : 'node.registered', name);
+    this.#send(session, reply);
+    if (revived) this.onRevived();
+  }
+
+  async #resolve(session: Session, request: NhrpMessage<ResolutionRequest>): Promise<void> {
+    const { store, clock } = this.#context;
+    const about = targetOf(store.snapshot(), request.destination, clock.date());
+    const targetRtt = about === undefined ? undefined : await this.#sessions.measure(about);
+    const snapshot = store.snapshot();
+    const node = snapshot.nodes.get(session.node);
+    if (!node) return;
+    const now = clock.date();
+    const askerRtt = session.meter.rtt ?? 0;
+    const outcome = resolve(snapshot, node, request, { now, askerRtt: askerRtt as typeof targetRtt, targetRtt });
+    if (outcome.told) this.#answers.remember(node.id, outcome.told.prefix, outcome.told.about);
+    if (outcome.forward) {
+      const { to, message } = outcome.forward;
+      void this.#sessions.deliver(to, message).then((delivery) => {
+        if (delivery === 'here') this.rememberIntroduction(to, message);
+      });
+    }
+    this.#send(session, outcome.reply);
+  }
+
+  /** The node that was asked for learned of the asker: of all that leads to it. */
+  rememberIntroduction(to: NodeId, message: NhrpMessage): void {
+    if (message.body.type !== 'resolution-request' || !message.body.target) return;
+    const snapshot = this.#context.store.snapshot();
+    const asker = snapshot.nodes.get(message.body.target.node);
+    if (!asker) return;
+    for (const prefix of reachableBy(asker, snapshot.bindings.get(asker.id))) this.#answers.remember(to, prefix, asker.id);
+  }
+
+  async #purge(session: Session, request: NhrpMessage<Extract<NhrpMessage['body'], { type: 'purge-request' }>>): Promise<void> {
+    const outcome = await decideAndCommit(this.#context.store, (snapshot) => {
+      const node = snapshot.nodes.get(session.node);
+      return node ? ok(purgeByNode(snapshot, node, request)) : fail('revoked', 'the node is gone');
+    });
+    // Without a reply the node repeats it.
+    if (outcome.ok && outcome.value.reply) this.#send(session, outcome.value.reply);
+  }
+
+  async #observe(session: Session, endpoints: Extract<NodeMessage, { type: 'observed-endpoints' }>['endpoints']): Promise<void> {
+    const { store } = this.#context;
+    const hub = store.snapshot().nodes.get(session.node);
+    if (!hub) return;
+    for (const one of endpoints) {
+      await decideAndCommit(store, (snapshot) => ok({ transaction: observe(snapshot, hub, [one])[0] }));
+    }
+  }
+
+  #indicate(session: Session, message: NhrpMessage<Extract<NhrpMessage['body'], { type: 'traffic-indication' }>>): void {
+    const { store, clock } = this.#context;
+    const snapshot = store.snapshot();
+    const hub = snapshot.nodes.get(session.node);
+    const indication = hub && indicate(snapshot, hub, message, clock.date());
+    if (!indication) return;
+    const pair = `${indication.to} ${message.destination}`;
+    const last = this.#indicated.get(pair);
+    const now = clock.now();
+    if (last !== undefined && now - last < indicationGap) return;
+    this.#indicated.delete(pair);
+    this.#indicated.set(pair, now);
+    const oldest = this.#indicated.keys().next().value;
+    if (this.#indicated.size > mostPairs && oldest !== undefined) this.#indicated.delete(oldest);
+    void this.#sessions.deliver(indication.to, indication.message);
+  }
+
+  #send(session: Session, message: NhrpMessage): void {
+    if (session.sendNhrp(message)) this.#context.metrics.sent(message);
+  }
+
+  #inOrder(session: Session, work: () => Promise<void>): void {
+    const queue = this.#queues.get(session) ?? { tail: Promise.resolve(), length: 0 };
+    this.#queues.set(session, queue);
+    if (queue.length >= mostInWork) {
+      session.goodbye('protocol-error', 'too many messages at once');
+      return;
+    }
+    queue.length++;
+    queue.tail = queue.tail.then(work).then(
+      () => {
+        queue.length--;
+      },
+      (error: unknown) => {
+        queue.length--;
+        this.#context.log.error({ node: session.node, error: String(error) }, 'message failed');
+      },
+    );
+  }
+}
+
+function refusalText(body: NhrpMessage['body']): string {
+  if (body.type === 'error-indication') return `error ${String(body.code)}`;
+  if (!('cies' in body)) return '';
+  const refused = body.cies.filter((one) => one.code !== cieCode.ok);
+  return refused.map((one) => `${one.protocolAddress ?? '?'}/${String(one.prefixLength)}: code ${String(one.code)}`).join(', ');
+}

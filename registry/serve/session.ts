@@ -1,0 +1,155 @@
+import type { NodeId } from '#proto/model/names.ts';
+import type { NhrpMessage } from '#proto/model/nhrp.ts';
+import type { GoodbyeReason, HubPeer, OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
+import type { Timestamp } from '#proto/model/time.ts';
+import { sameValue } from '#registry/decide/equal.ts';
+import { type CommonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
+import { peerDelta, peerOf, peersOf } from '#registry/decide/peers.ts';
+import type { NodeRecord } from '#registry/decide/records.ts';
+import type { Snapshot } from '#registry/decide/state.ts';
+import { RttMeter } from './rtt.ts';
+
+/** The way to a node: a gRPC stream, or a list in a test. */
+export interface Pipe {
+  /** False: it is full, and `Session.drained` is called when it no longer is. */
+  write(message: RegistryMessage): boolean;
+  end(): void;
+}
+
+/** Messages that wait while the pipe is full. State (configuration, peers) is not among them: only its newest is sent. */
+const mostWaiting = 512;
+/** Peers in one message, well below what a message may carry. */
+const chunk = 1000;
+
+/** One node's session at this replica: what it was told, and what it must be told next. */
+export class Session {
+  readonly node: NodeId;
+  readonly meter = new RttMeter();
+  agentVersion = '';
+  /** The node said Hello. */
+  greeted = false;
+  /** A registration of this session was accepted. */
+  registered = false;
+  /** Its record is in the store. */
+  recorded = false;
+
+  readonly #pipe: Pipe;
+  readonly #waiting: RegistryMessage[] = [];
+  #blocked = false;
+  #ended = false;
+  #config: OverlayConfig | undefined;
+  #peers: Map<NodeId, HubPeer> | undefined;
+
+  constructor(node: NodeId, pipe: Pipe) {
+    this.node = node;
+    this.#pipe = pipe;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** State is not sent to a node that does not read: it is brought up to date when the pipe is free again. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** Returns whether it was taken: a session that is over, or that reads too slowly, takes nothing. */
+  send(message: RegistryMessage): boolean {
+    if (this.#ended) return false;
+    if (!this.#blocked) {
+      this.#blocked = !this.#pipe.write(message);
+      return true;
+    }
+    if (this.#waiting.length >= mostWaiting) {
+      this.end();
+      return false;
+    }
+    this.#waiting.push(message);
+    return true;
+  }
+
+  sendNhrp(message: NhrpMessage): boolean {
+    return this.greeted && this.send({ type: 'nhrp', message });
+  }
+
+  /** The pipe is free again. Returns whether state may be sent now. */
+  drained(): boolean {
+    this.#blocked = false;
+    while (!this.#blocked && !this.#ended) {
+      const message = this.#waiting.shift();
+      if (!message) return true;
+      this.#blocked = !this.#pipe.write(message);
+    }
+    return false;
+  }
+
+  /** Sends the configuration if it is not what the node has. */
+  syncConfig(common: CommonConfig, node: NodeRecord): void {
+    if (!this.greeted || this.#blocked) return;
+    const config = overlayConfig(common, node);
+    if (sameValue(config, this.#config)) return;
+    this.#config = config;
+    this.send({ type: 'overlay-config', config });
+  }
+
+  /** Brings a hub's list of peers up to date: all of it, or what may have changed of these nodes. */
+  syncPeers(snapshot: Snapshot, hub: NodeRecord, now: Timestamp, ids?: ReadonlySet<NodeId>): void {
+    if (!this.greeted || this.#blocked || hub.role !== 'hub') return;
+    const before = this.#peers;
+    if (!before) {
+      this.#peers = peersOf(snapshot, hub, now);
+      this.#sendPeers(true, [...this.#peers.values()], []);
+      return;
+    }
+    const after = ids ? changedPeers(before, snapshot, hub, now, ids) : peersOf(snapshot, hub, now);
+    const { upsert, remove } = peerDelta(before, after);
+    this.#peers = after;
+    if (upsert.length > 0 || remove.length > 0) this.#sendPeers(false, upsert, remove);
+  }
+
+  /** Says why, and ends. */
+  goodbye(reason: GoodbyeReason, detail: string): void {
+    if (this.#ended) return;
+    this.#pipe.write({ type: 'goodbye', reason, detail });
+    this.end();
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#waiting.length = 0;
+    this.#pipe.end();
+  }
+
+  #sendPeers(snapshot: boolean, upsert: readonly HubPeer[], remove: readonly NodeId[]): void {
+    for (let start = 0; ; start += chunk) {
+      const complete = start + chunk >= upsert.length && start + chunk >= remove.length;
+      this.send({
+        type: 'peer-sync',
+        snapshot: snapshot && start === 0,
+        upsert: upsert.slice(start, start + chunk),
+        remove: remove.slice(start, start + chunk),
+        complete,
+      });
+      if (complete) return;
+    }
+  }
+}
+
+function changedPeers(
+  before: ReadonlyMap<NodeId, HubPeer>,
+  snapshot: Snapshot,
+  hub: NodeRecord,
+  now: Timestamp,
+  ids: ReadonlySet<NodeId>,
+): Map<NodeId, HubPeer> {
+  const after = new Map(before);
+  for (const id of ids) {
+    const node = snapshot.nodes.get(id);
+    const peer = node && peerOf(snapshot, hub.id, node, now);
+    if (peer) after.set(id, peer);
+    else after.delete(id);
+  }
+  return after;
+}

@@ -1,0 +1,193 @@
+import type { NodeId } from '#proto/model/names.ts';
+import type { NhrpMessage } from '#proto/model/nhrp.ts';
+import { type Milliseconds, milliseconds } from '#proto/model/time.ts';
+import { sameValue } from '#registry/decide/equal.ts';
+import { type CommonConfig, commonConfig } from '#registry/decide/overlay-config.ts';
+import type { NodeRecord } from '#registry/decide/records.ts';
+import type { StoreChange } from '#registry/store/port.ts';
+import type { RegistryContext } from './context.ts';
+import { type Pipe, Session } from './session.ts';
+
+/** Configuration goes to everybody: changes that come together are sent together. */
+const configDelay = 20;
+/** Pings at the start of a session, so that its round trip is known before the first rendezvous. */
+const firstPings = [0, 100, 300];
+const pingInterval = 10_000;
+
+/** Where a message went: to a session here, to the replica that has it, or nowhere. */
+export type Delivery = 'here' | 'elsewhere' | 'nowhere';
+
+/** What the sessions need of the other replicas. */
+export interface Peers {
+  push(replica: string, node: NodeId, message: NhrpMessage): Promise<boolean>;
+  measure(replica: string, node: NodeId): Promise<Milliseconds | undefined>;
+}
+
+/** The sessions at this replica, one a node, and the way to those at others. */
+export class Sessions {
+  readonly #context: RegistryContext;
+  readonly #peers: Peers;
+  readonly #open = new Map<NodeId, Session>();
+  readonly #timers = new Map<Session, NodeJS.Timeout>();
+  readonly #unsubscribe: () => void;
+  #common: CommonConfig | undefined;
+  #configTimer: NodeJS.Timeout | undefined;
+  /** Called when a session opened or ended. */
+  onOpenOrEnd: () => void = () => undefined;
+  /** Called when a node can be told something again. */
+  onGreeted: (node: NodeId) => void = () => undefined;
+
+  constructor(context: RegistryContext, peers: Peers) {
+    this.#context = context;
+    this.#peers = peers;
+    this.#unsubscribe = context.store.onChange((changes) => {
+      this.#changed(changes);
+    });
+  }
+
+  get open(): ReadonlyMap<NodeId, Session> {
+    return this.#open;
+  }
+
+  /** A node has one session; the newest wins. */
+  start(node: NodeRecord, pipe: Pipe): Session {
+    this.#open.get(node.id)?.goodbye('replaced', 'a newer session of this node took over');
+    const session = new Session(node.id, pipe);
+    this.#open.set(node.id, session);
+    this.#context.events.add('session.opened', node.name);
+    this.onOpenOrEnd();
+    return session;
+  }
+
+  /** The stream is over. */
+  finish(session: Session): void {
+    session.end();
+    clearTimeout(this.#timers.get(session));
+    this.#timers.delete(session);
+    if (this.#open.get(session.node) !== session) return;
+    this.#open.delete(session.node);
+    this.#context.events.add('session.closed', this.#name(session.node));
+    this.onOpenOrEnd();
+  }
+
+  greet(session: Session, agentVersion: string, registryVersion: string): void {
+    const { self } = this.#context;
+    session.agentVersion = agentVersion;
+    session.greeted = true;
+    session.send({ type: 'welcome', node: session.node, registryVersion, replica: self.id });
+    this.#pingLater(session, 0);
+    this.sync(session);
+    this.onGreeted(session.node);
+  }
+
+  /** Sends what the node does not know yet of its overlay and, a hub, of its peers. */
+  sync(session: Session): void {
+    const { store, clock } = this.#context;
+    const snapshot = store.snapshot();
+    const node = snapshot.nodes.get(session.node);
+    const common = this.#commonNow();
+    if (!node || !common) return;
+    session.syncConfig(common, node);
+    session.syncPeers(snapshot, node, clock.date());
+  }
+
+  /** Another replica has a newer session of the node. */
+  replace(node: NodeId): void {
+    this.#open.get(node)?.goodbye('replaced', 'a newer session of this node took over at another replica');
+  }
+
+  /** Hands a message to a node, here or at the replica that has its session. */
+  async deliver(node: NodeId, message: NhrpMessage): Promise<Delivery> {
+    if (this.deliverHere(node, message)) return 'here';
+    const replica = this.#elsewhere(node);
+    return replica !== undefined && (await this.#peers.push(replica, node, message)) ? 'elsewhere' : 'nowhere';
+  }
+
+  deliverHere(node: NodeId, message: NhrpMessage): boolean {
+    const sent = this.#open.get(node)?.sendNhrp(message) ?? false;
+    if (sent) this.#context.metrics.sent(message);
+    return sent;
+  }
+
+  /** The round trip to a node; undefined while it is not connected. A session that is too young for it counts as 0. */
+  async measure(node: NodeId): Promise<Milliseconds | undefined> {
+    const local = this.#open.get(node);
+    if (local?.greeted && !local.ended) return local.meter.rtt ?? milliseconds(0);
+    const replica = this.#elsewhere(node);
+    return replica === undefined ? undefined : this.#peers.measure(replica, node);
+  }
+
+  /** Tells every node to go elsewhere, and stops. */
+  drain(): void {
+    this.#unsubscribe();
+    clearTimeout(this.#configTimer);
+    for (const session of this.#open.values()) session.goodbye('draining', 'this registry stops');
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  #changed(changes: readonly StoreChange[]): void {
+    const ids = touchedNodes(changes);
+    const { store, clock } = this.#context;
+    const snapshot = store.snapshot();
+    for (const session of this.#open.values()) {
+      const node = snapshot.nodes.get(session.node);
+      if (!node) session.goodbye('revoked', 'this node was revoked or has left: join again with a new token');
+      else if (node.role === 'hub' && (ids === undefined || ids.size > 0)) {
+        session.syncPeers(snapshot, node, clock.date(), ids);
+      }
+    }
+    if (ids?.size === 0 && !changes.some((change) => change.kind === 'overlay')) return;
+    this.#configTimer ??= setTimeout(() => {
+      this.#configTimer = undefined;
+      this.#syncConfigs();
+    }, configDelay);
+  }
+
+  #syncConfigs(): void {
+    const common = this.#commonNow();
+    if (!common) return;
+    const { nodes } = this.#context.store.snapshot();
+    for (const session of this.#open.values()) {
+      const node = nodes.get(session.node);
+      if (node) session.syncConfig(common, node);
+    }
+  }
+
+  /** The same object as before as long as its content is the same. */
+  #commonNow(): CommonConfig | undefined {
+    const snapshot = this.#context.store.snapshot();
+    if (!snapshot.overlay) return undefined;
+    const fresh = commonConfig(snapshot, snapshot.overlay);
+    if (!this.#common || !sameValue(fresh, this.#common)) this.#common = fresh;
+    return this.#common;
+  }
+
+  #pingLater(session: Session, count: number): void {
+    const timer = setTimeout(() => {
+      if (session.ended) return;
+      session.send({ type: 'ping', id: session.meter.ping(this.#context.clock.now()) });
+      this.#pingLater(session, count + 1);
+    }, firstPings[count] ?? pingInterval);
+    this.#timers.set(session, timer.unref());
+  }
+
+  #elsewhere(node: NodeId): string | undefined {
+    const replica = this.#context.store.snapshot().sessions.get(node)?.replica;
+    return replica === this.#context.self.id ? undefined : replica;
+  }
+
+  #name(node: NodeId): string {
+    return this.#context.store.snapshot().nodes.get(node)?.name ?? node;
+  }
+}
+
+/** Undefined: any. */
+export function touchedNodes(changes: readonly StoreChange[]): Set<NodeId> | undefined {
+  const ids = new Set<NodeId>();
+  for (const change of changes) {
+    if (change.kind === 'all') return undefined;
+    if (change.kind === 'node' || change.kind === 'binding') ids.add(change.id);
+  }
+  return ids;
+}

@@ -1,0 +1,44 @@
+import type { handleUnaryCall } from '@grpc/grpc-js';
+import { errorText } from '#proto/kit/errors.ts';
+import { fail, type Result } from '#proto/model/result.ts';
+import type { Authenticate, Caller, CallerKind } from './caller.ts';
+import type { RegistryContext } from './context.ts';
+import { serviceError } from './errors.ts';
+
+export type Handler<Q, A, C extends Caller = Caller> = (request: Q, caller: C) => Promise<Result<A>> | Result<A>;
+
+/** The caller's kinds that a method is for, and what it does: a function that needs no network. */
+export function unary<Q, A, K extends CallerKind>(
+  context: Pick<RegistryContext, 'log'>,
+  authenticate: Authenticate,
+  kinds: readonly K[],
+  handler: Handler<Q, A, Extract<Caller, { kind: K }>>,
+): handleUnaryCall<Q, A> {
+  const run = async (request: Q, caller: Result<Caller>): Promise<Result<A>> => {
+    if (!caller.ok) return caller;
+    return isOf(caller.value, kinds) ? handler(request, caller.value) : refusal(caller.value, kinds);
+  };
+  return (call, callback) => {
+    run(call.request, authenticate(call)).then(
+      (result) => {
+        if (result.ok) callback(null, result.value);
+        else callback(serviceError(result.fault));
+      },
+      (error: unknown) => {
+        context.log.error({ method: call.getPath(), error: errorText(error) }, 'call failed');
+        callback(serviceError({ code: 'unavailable', message: 'the registry failed at this call: see its log' }));
+      },
+    );
+  };
+}
+
+function isOf<K extends CallerKind>(caller: Caller, kinds: readonly K[]): caller is Extract<Caller, { kind: K }> {
+  return (kinds as readonly CallerKind[]).includes(caller.kind);
+}
+
+export function refusal(caller: Caller, kinds: readonly CallerKind[]): Result<never> {
+  if (caller.kind === 'anyone') {
+    return fail('no-certificate', 'this call needs a certificate of the overlay: join first, or use the admin profile');
+  }
+  return fail('not-allowed', `this call is for ${kinds.join(' or ')} certificates, not for that of a ${caller.kind}`);
+}
