@@ -3,7 +3,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { systemCode } from '#proto/kit/errors.ts';
-import { ExecError, type Run, type RunOptions, type RunOutput } from './host-port.ts';
+import { ExecError, type RunOptions, type RunOutput } from './host-port.ts';
 
 const defaultTimeout = 10_000;
 const largestOutput = 256 * 1024 * 1024;
@@ -48,12 +48,6 @@ export function execute(
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(options.stdin ?? '');
   });
-}
-
-/** A Run that puts words in front of every command: `ip netns exec NAME`. */
-export function prefixed(prefix: readonly [string, ...string[]]): Run {
-  const [program, ...words] = prefix;
-  return (inner, args, options) => execute(program, [...words, inner, ...args], options);
 }
 
 /** Starts a program and hands on its lines until it ends. `signal` kills it. Throws if it cannot be started. */

@@ -24,8 +24,8 @@ export type Follow = (
 /** Kernel settings by name, "net.ipv4.ip_forward". */
 export interface Sysctls {
   /** Undefined when the kernel has no such setting. */
-  read(name: string): Promise<string | undefined>;
-  write(name: string, value: string): Promise<void>;
+  readonly read: (name: string) => Promise<string | undefined>;
+  readonly write: (name: string, value: string) => Promise<void>;
 }
 
 export interface ExecFailure {

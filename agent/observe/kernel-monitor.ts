@@ -18,7 +18,7 @@ const longestPause = 10_000;
 /** Tells of changes in the kernel until `signal` aborts. While the child is being restarted, changes go unnoticed. */
 export async function monitorKernel(options: KernelMonitor, signal: AbortSignal): Promise<void> {
   let waits = backoff(firstPause, longestPause, options.random);
-  while (!signal.aborted) {
+  for (;;) {
     const started = options.clock.now();
     try {
       await options.follow(
@@ -32,6 +32,7 @@ export async function monitorKernel(options: KernelMonitor, signal: AbortSignal)
     }
     if (options.clock.now() - started > longestPause) waits = backoff(firstPause, longestPause, options.random);
     await pause(waits.next().value, signal);
-    if (!signal.aborted) options.onChange();
+    if (signal.aborted) return;
+    options.onChange();
   }
 }

@@ -9,7 +9,7 @@ import { createWireguard } from '#agent/apply/wireguard.ts';
 import type { Change } from '#agent/decide/change.ts';
 import { diff } from '#agent/decide/diff.ts';
 import { firewallTable, type HostState } from '#agent/decide/host.ts';
-import { execute, prefixed } from '#agent/io/exec.ts';
+import { execute } from '#agent/io/exec.ts';
 import { ExecError, type Run, type Sysctls } from '#agent/io/host-port.ts';
 import { observeHost } from '#agent/observe/host.ts';
 import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
@@ -46,7 +46,9 @@ export async function hostNamespace(t: TestContext): Promise<HostNamespace> {
   const name = `dmwg-host-${prefix}`;
   const keys = await mkdtemp(join(tmpdir(), 'dmwg-host-'));
   await execute('ip', ['netns', 'add', name]);
-  const run = prefixed(['ip', 'netns', 'exec', name]);
+  // In an emulated machine everything takes long.
+  const run: Run = (program, args, options) =>
+    execute('ip', ['netns', 'exec', name, program, ...args], { timeout: 60_000, ...options });
   const sockets = async (): Promise<string[]> => {
     const found = await readdir('/var/run/wireguard').catch(() => []);
     return found.filter((file) => file.startsWith(prefix));

@@ -55,7 +55,12 @@ test('routes: those of our interfaces', () => {
   ]);
   const six = JSON.stringify([{ dst: 'default', dev: 'dmwg0', metric: 1024 }]);
   assert.deepEqual(
-    [...parseRoutes(four, six, 'dmwg').values()].map((route) => Object.values(route)),
+    [...parseRoutes(four, six, 'dmwg').values()].map((route) => [
+      route.prefix,
+      route.interface,
+      route.source,
+      route.metric,
+    ]),
     [
       ['0.0.0.0/0', 'dmwg-h1', undefined, 5],
       ['10.1.2.3/32', 'dmwg0', '10.99.0.1', 0],
