@@ -4,6 +4,8 @@ const longestTimeout = 2 ** 31 - 1;
 /** Milliseconds after which the process counts as having been held up. */
 const late = 20;
 const mostRounds = 200;
+/** libuv reads at most this many packets from a socket in one round of the loop; fewer say that nothing waits. */
+const packetsPerRound = 32;
 
 /**
  * One timer for the earliest wake-up. Before it calls `onDue`, the event loop reads the sockets: a process that was held up
@@ -46,11 +48,11 @@ export class BfdTimer {
     clearImmediate(this.#immediate);
   }
 
-  /** Lets the loop read sockets for one round, or while packets come and `rounds` last; a round reads a few of each. */
+  /** Lets the loop read sockets for one round; for more of them while packets still wait and `rounds` last. */
   #read(rounds: number): void {
     const before = this.#packets;
     this.#immediate = setImmediate(() => {
-      if (rounds > 1 && this.#packets !== before) {
+      if (rounds > 1 && this.#packets - before >= packetsPerRound) {
         this.#read(rounds - 1);
         return;
       }
