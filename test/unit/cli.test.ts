@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { status } from '@grpc/grpc-js';
+import type { Cie, NhrpMessage } from '#proto/gen/dmwg/v1/nhrp.ts';
 import { must } from '#proto/model/result.ts';
 import { parseAddress } from '#proto/model/address.ts';
 import { type DmvpnPeer, dmvpnPeers } from '#registry/cli/dmvpn.ts';
@@ -110,13 +111,12 @@ test('a resolution without a usable reply is a refusal with its code', () => {
   assert.deepEqual([refused.code, refused.reason], [15, 'error indication: too many hops']);
   const flags = { router: false, authoritative: true, destinationStable: false, unique: true, sourceStable: false };
   const cie = { code: 0, mtu: 0, holdingTimeSeconds: 9, nbma: ['192.0.2.1:1'], protocolAddress: '', preference: 0 };
-  const host = {
-    $case: 'resolutionReply',
-    value: { ...flags, cies: [{ ...cie, prefixLength: 0xff }], target: undefined },
-  } as const;
-  assert.equal(resolutionView(address, { ...header, body: host }).prefix, '10.100.0.9/32');
-  const none = { $case: 'resolutionReply', value: { ...flags, cies: [], target: undefined } } as const;
-  assert.equal(resolutionView(address, { ...header, body: none }).code, 12);
+  const reply = (cies: Cie[]): NhrpMessage => {
+    const value = { ...flags, cies, target: undefined };
+    return { ...header, body: { $case: 'resolutionReply', value } };
+  };
+  assert.equal(resolutionView(address, reply([{ ...cie, prefixLength: 0xff }])).prefix, '10.100.0.9/32');
+  assert.equal(resolutionView(address, reply([])).code, 12);
   assert.throws(() => resolutionView(address, undefined), /something else than a reply/);
 });
 
