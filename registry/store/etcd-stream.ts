@@ -20,21 +20,23 @@ export interface StreamHandlers<Answer, Reason extends string> {
 }
 
 export interface Stream<Request> {
-  write(request: Request): void;
-  stop(): void;
+  readonly write: (request: Request) => void;
+  readonly stop: () => void;
 }
 
-/** A stream with one end, whatever comes first of an error, the server's end, a late first answer, end() and stop(). */
+/** A stream with one end, whatever comes first of an error, the server's end, a late first answer, end() and stop(); `signal` stops it. */
 export function openStream<Request, Answer, Reason extends string>(
   open: () => Promise<Duplex<Request, Answer>>,
   first: Request,
   handlers: StreamHandlers<Answer, Reason>,
+  signal: AbortSignal,
 ): Stream<Request> {
   let stream: Duplex<Request, Answer> | undefined;
   let over = false;
   const stop = (): void => {
     over = true;
     clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
     // Ended first: etcd3 takes the error of a stream that is still writable for a failure of the host.
     stream?.end();
     stream?.cancel();
@@ -47,6 +49,8 @@ export function openStream<Request, Answer, Reason extends string>(
   const timer = setTimeout(() => {
     end('broken', `etcd did not answer within ${String(firstAnswerWithin)} ms`);
   }, firstAnswerWithin);
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
   open().then(
     (opened) => {
       stream = opened

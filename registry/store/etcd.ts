@@ -1,8 +1,7 @@
 // etcd through the etcd3 package: the only file that knows it. Its connection pool and its RPC clients are used; its
 // Watcher, Lease and retries are not. The Watcher resumes after the store's current revision instead of the last event that
 // it delivered, and so loses events when its stream breaks during a replay; here the reflector says where to begin.
-import { type CallOptions, InterceptingCall, type Interceptor } from '@grpc/grpc-js';
-import { ConsecutiveBreaker, circuitBreaker, handleWhen, isBrokenCircuitError, noop } from 'cockatiel';
+import { isBrokenCircuitError, noop } from 'cockatiel';
 import {
   CompareResult,
   CompareTarget,
@@ -31,7 +30,9 @@ import {
   type Listing,
   type WatchHandlers,
 } from './etcd-port.ts';
-import { type Duplex, openStream, type Stream, type StreamHandlers } from './etcd-stream.ts';
+import { openStream } from './etcd-stream.ts';
+import { channelOptions, memberBreaker } from './etcd-settings.ts';
+import { prefixEnd } from './keys.ts';
 
 /** Milliseconds for one attempt of a unary call; etcd3's default is none. */
 const callDeadline = 2000;
@@ -52,7 +53,7 @@ export function connectEtcd(endpoints: readonly string[], credentials?: EtcdCred
 
 class Etcd3Client implements Etcd {
   readonly #client: Etcd3;
-  readonly #streams = new Set<{ stop(): void }>();
+  readonly #closed = new AbortController();
 
   constructor(endpoints: readonly string[], credentials: EtcdCredentials | undefined) {
     this.#client = new Etcd3({
@@ -65,34 +66,15 @@ class Etcd3Client implements Etcd {
         },
       }),
       defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: Date.now() + callDeadline }),
-      grpcOptions: {
-        interceptors: [requireLeader],
-        // Below 10 s etcd answers "too many pings".
-        'grpc.keepalive_time_ms': 10_000,
-        'grpc.keepalive_timeout_ms': 3000,
-        'grpc.initial_reconnect_backoff_ms': 100,
-        'grpc.min_reconnect_backoff_ms': 100,
-        'grpc.max_reconnect_backoff_ms': 1000,
-        'grpc.max_receive_message_length': -1,
-        'grpc.max_send_message_length': -1,
-      },
-      faultHandling: {
-        global: noop,
-        // Keeps calls from a dead member while others live; with one member there is nothing better to try.
-        host: () =>
-          endpoints.length === 1
-            ? noop
-            : circuitBreaker(handleWhen(isConnectionError), {
-                halfOpenAfter: 1000,
-                breaker: new ConsecutiveBreaker(3),
-              }),
-      },
+      grpcOptions: channelOptions,
+      // Retries are the store's own.
+      faultHandling: { global: noop, host: () => memberBreaker(endpoints.length, isConnectionError) },
     });
   }
 
   async list(prefix: string): Promise<Listing> {
     const entries: Entry[] = [];
-    const rangeEnd = prefixEnd(prefix);
+    const rangeEnd = Buffer.from(prefixEnd(prefix));
     let key = Buffer.from(prefix);
     let revision: string | undefined;
     for (;;) {
@@ -145,12 +127,12 @@ class Etcd3Client implements Etcd {
   watch(prefix: string, from: bigint, handlers: WatchHandlers): () => void {
     // Parts of one revision that was too large for one message.
     let parts: EtcdEvent[] = [];
-    const stream = this.#stream<IWatchRequest, IWatchResponse, 'compacted'>(
+    const stream = openStream<IWatchRequest, IWatchResponse, 'compacted'>(
       () => this.#client.watchClient.watch(),
       {
         create_request: {
           key: Buffer.from(prefix),
-          range_end: prefixEnd(prefix),
+          range_end: Buffer.from(prefixEnd(prefix)),
           start_revision: from.toString(),
           progress_notify: true,
           fragment: true,
@@ -177,10 +159,9 @@ class Etcd3Client implements Etcd {
           handlers.ended(reason, message);
         },
       },
+      this.#closed.signal,
     );
-    return () => {
-      this.#stop(stream);
-    };
+    return stream.stop;
   }
 
   async grantLease(ttl: number): Promise<string> {
@@ -189,7 +170,7 @@ class Etcd3Client implements Etcd {
   }
 
   keepAlive(lease: string, interval: number, handlers: KeepAliveHandlers): () => void {
-    const stream = this.#stream<{ ID: string }, { TTL: string }, 'lost'>(
+    const stream = openStream<{ ID: string }, { TTL: string }, 'lost'>(
       () => this.#client.leaseClient.leaseKeepAlive(),
       { ID: lease },
       {
@@ -202,13 +183,14 @@ class Etcd3Client implements Etcd {
           handlers.ended(reason, message);
         },
       },
+      this.#closed.signal,
     );
     const timer = setInterval(() => {
       stream.write({ ID: lease });
     }, interval);
     return () => {
       clearInterval(timer);
-      this.#stop(stream);
+      stream.stop();
     };
   }
 
@@ -217,40 +199,10 @@ class Etcd3Client implements Etcd {
   }
 
   close(): void {
-    for (const stream of this.#streams) stream.stop();
+    this.#closed.abort();
     this.#client.close();
   }
-
-  #stream<Request, Answer, Reason extends string>(
-    open: () => Promise<Duplex<Request, Answer>>,
-    first: Request,
-    handlers: StreamHandlers<Answer, Reason>,
-  ): Stream<Request> {
-    const stream = openStream(open, first, {
-      data: handlers.data,
-      ended: (reason, message) => {
-        this.#streams.delete(stream);
-        handlers.ended(reason, message);
-      },
-    });
-    this.#streams.add(stream);
-    return stream;
-  }
-
-  #stop(stream: { stop(): void }): void {
-    this.#streams.delete(stream);
-    stream.stop();
-  }
 }
-
-/** A member without a leader then says so, instead of keeping a call or a watch that nothing will ever reach. */
-const requireLeader: Interceptor = (options: CallOptions & Parameters<Interceptor>[0], next) =>
-  new InterceptingCall(next(options), {
-    start(metadata, listener, proceed) {
-      metadata.set('hasleader', 'true');
-      proceed(metadata, listener);
-    },
-  });
 
 async function attempt<T>(call: Promise<T>): Promise<T> {
   try {
@@ -284,11 +236,4 @@ function eventOf(event: IWatchResponse['events'][number]): EtcdEvent {
   return event.type === 'Delete'
     ? { kind: 'delete', key, revision }
     : { kind: 'put', key, value: event.kv.value.toString(), revision };
-}
-
-/** The first key after all that begin with `prefix`, whose last character is "/". */
-function prefixEnd(prefix: string): Buffer {
-  const end = Buffer.from(prefix);
-  end[end.length - 1] = (end.at(-1) ?? 0) + 1;
-  return end;
 }

@@ -9,6 +9,11 @@ export function overlayRoot(overlay: string): string {
   return `/dmwg/v1/${encodeURIComponent(overlay)}/`;
 }
 
+/** The first key after all that begin with `root`, which ends with "/". */
+export function prefixEnd(root: string): string {
+  return `${root.slice(0, -1)}0`;
+}
+
 /**
  * The key below the overlay's root. A prefix is written with "_" for "/", a public key as base64url, so that every key
  * has as many segments as its kind has.

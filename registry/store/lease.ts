@@ -76,7 +76,7 @@ export class ReplicaLease {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { etcd, clock, logger } = this.#options;
+    const { etcd, clock } = this.#options;
     let waits = backoff(50, 1000, Math.random);
     while (!signal.aborted) {
       try {
@@ -86,7 +86,6 @@ export class ReplicaLease {
         await this.#rebind(lease, [...this.#bound]);
         waits = backoff(50, 1000, Math.random);
         await this.#hold(lease, signal);
-        if (!signal.aborted) logger.warn({ lease }, 'the lease of this replica was lost; getting another');
       } catch {
         // The reflector reports that etcd is away; here there is only one thing to do.
         await pause(waits.next().value, signal);
@@ -104,7 +103,7 @@ export class ReplicaLease {
 
   /** Resolves when the lease is lost, or on abort. */
   async #hold(lease: string, signal: AbortSignal): Promise<void> {
-    const { etcd, clock } = this.#options;
+    const { etcd, clock, logger } = this.#options;
     let waits = backoff(50, 1000, Math.random);
     while (!signal.aborted) {
       const end = await new Promise<'lost' | 'broken'>((resolve) => {
@@ -129,7 +128,10 @@ export class ReplicaLease {
         });
         signal.addEventListener('abort', abort, { once: true });
       });
-      if (end === 'lost') return;
+      if (end === 'lost') {
+        logger.warn({ lease }, 'the lease of this replica was lost; getting another');
+        return;
+      }
       await pause(waits.next().value, signal);
     }
   }

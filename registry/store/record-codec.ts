@@ -1,6 +1,6 @@
 // Records to the text that etcd stores, and back. Every value is JSON with the record's version, the id of the request that
 // wrote it, and the record. What cannot be read is a fault and never a default.
-import { z } from 'zod';
+import * as z from 'zod';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { keyOf, keyText } from './keys.ts';
 import type { Key, Put } from './port.ts';

@@ -1,6 +1,6 @@
 // The stored form of every record, as zod schemas whose output is the record itself. A field that can be absent is stored
 // as null. Strict: an unknown field is a fault, so a new field needs a new version of the record.
-import { z } from 'zod';
+import * as z from 'zod';
 import type {
   BindingRecord,
   NodeRecord,
