@@ -1,23 +1,15 @@
 // The shell around the BFD machines of agent/decide/bfd.ts: sockets, clock and one timer for all sessions. Nothing here
 // throws for what the network does: errors of sending are counted.
-import type { BfdParameters, BfdSession } from '#agent/decide/bfd-session.ts';
-import {
-  bfdAdminDown,
-  bfdConfigure,
-  bfdKick,
-  bfdReceive,
-  bfdRoundTrip,
-  bfdStart,
-  type BfdStep,
-  bfdTick,
-} from '#agent/decide/bfd.ts';
-import { decodeBfdPacket, diagnosticName, encodeBfdPacket } from '#agent/decide/bfd-packet.ts';
+import type { BfdSession } from '#agent/decide/bfd-session.ts';
+import { bfdAdminDown, bfdConfigure, bfdKick, bfdReceive, bfdStart, type BfdStep, bfdTick } from '#agent/decide/bfd.ts';
+import { decodeBfdPacket, encodeBfdPacket } from '#agent/decide/bfd-packet.ts';
 import type { Clock } from '#proto/kit/clock.ts';
 import type { Logger } from '#proto/kit/log.ts';
 import type { Address } from '#proto/model/address.ts';
 import type { Instant, Timestamp } from '#proto/model/time.ts';
 import { type BfdLink, openBfdLink, type OpenBfdLink } from './bfd-link.ts';
 import type { Bfd, BfdListener, BfdObservation, BfdSessionConfig } from './bfd-port.ts';
+import { observationOf, parametersOf, sameParameters } from './bfd-values.ts';
 import { type Sleeper, Wakeups } from './bfd-wakeups.ts';
 import { BfdTimer } from './bfd-timer.ts';
 
@@ -102,12 +94,12 @@ class BfdShell implements Bfd {
   }
 
   sessions(): Map<string, BfdObservation> {
-    return new Map([...this.#paths].map(([id, path]) => [id, observationOf(path)]));
+    return new Map([...this.#paths].map(([id, path]) => [id, observationOf(path.session, path)]));
   }
 
   session(pathId: string): BfdObservation | undefined {
     const path = this.#paths.get(pathId);
-    return path && observationOf(path);
+    return path && observationOf(path.session, path);
   }
 
   onTransition(listener: BfdListener): () => void {
@@ -238,23 +230,4 @@ class BfdShell implements Bfd {
 
 function endsOf(local: string, remote: string): string {
   return `${local} ${remote}`;
-}
-
-function parametersOf({ interval, multiplier, role }: BfdSessionConfig): BfdParameters {
-  return { desiredMinTx: interval, requiredMinRx: interval, multiplier, role };
-}
-
-function sameParameters(parameters: BfdParameters, { interval, multiplier, role }: BfdSessionConfig): boolean {
-  return parameters.desiredMinTx === interval && parameters.multiplier === multiplier && parameters.role === role;
-}
-
-function observationOf({ session, since, sendErrors }: Path): BfdObservation {
-  return {
-    state: session.state,
-    since,
-    rtt: bfdRoundTrip(session),
-    diagnostic: diagnosticName(session.diagnostic),
-    remoteState: session.remote.state,
-    sendErrors,
-  };
 }
