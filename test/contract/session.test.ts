@@ -1,70 +1,21 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
-import { Metadata, status } from '@grpc/grpc-js';
-import { createSession } from '#agent/io/session.ts';
-import type { Session, SessionHandlers } from '#agent/io/session-port.ts';
 import { parseIdentity } from '#proto/kit/certificate.ts';
-import { systemClock } from '#proto/kit/clock.ts';
-import type { ClientIdentity } from '#proto/kit/registry-credentials.ts';
 import { must } from '#proto/model/result.ts';
-import { seconds, type Timestamp } from '#proto/model/time.ts';
-import { type FakeRegistryOptions, startFakeRegistry, welcome } from '#test/support/fake-registry.ts';
-import { logLines } from '#test/support/log-lines.ts';
-import { authority, issue, issueNode, issueRegistry, nodeId } from '#test/support/pki.ts';
+import { welcome } from '#test/support/fake-registry.ts';
+import { authority, issueNode, issueRegistry, nodeId } from '#test/support/pki.ts';
+import { registryOf, startSession, troubles } from '#test/support/session-run.ts';
 import { until } from '#test/support/poll.ts';
 
 const within = { within: 8000, every: 10 };
 const sync = { type: 'peer-sync', snapshot: true, upsert: [], remove: [nodeId], complete: true } as const;
 
-interface Running {
-  readonly session: Session;
-  /** "connected", "disconnected: ...", "message peer-sync", "revoked: ..." */
-  readonly events: string[];
-  readonly lines: Record<string, unknown>[];
-  stop(): Promise<void>;
-}
-
-function start(t: TestContext, registries: readonly string[], identity: ClientIdentity): Running {
-  const { logger, lines } = logLines();
-  const random = (): number => 0.5;
-  const session = createSession({ registries, identity, agentVersion: '1.2.3', logger, clock: systemClock, random });
-  const events: string[] = [];
-  const handlers: SessionHandlers = {
-    onConnected: () => events.push('connected'),
-    onDisconnected: (reason) => events.push(`disconnected: ${reason}`),
-    onMessage: (message) => events.push(`message ${message.type}`),
-    onRevoked: (detail) => events.push(`revoked: ${detail}`),
-  };
-  const controller = new AbortController();
-  const running = session.run(controller.signal, handlers);
-  const stop = async (): Promise<void> => {
-    controller.abort();
-    await running;
-  };
-  t.after(stop);
-  return { session, events, lines, stop };
-}
-
-async function registryOf(t: TestContext, identity: ClientIdentity, options?: FakeRegistryOptions) {
-  const registry = await startFakeRegistry(identity, options);
-  t.after(() => {
-    registry.stop();
-  });
-  return registry;
-}
-
-/** The one line about trouble. */
-function troubles(running: Running): string[] {
-  const found = running.lines.filter((line) => line['msg'] === 'no session with the registry');
-  return found.map((line) => String(line['code']));
-}
-
 test('hello, welcome, pushes both ways, ping and pong', async (t) => {
   const ca = await authority();
   const registry = await registryOf(t, await issueRegistry(ca));
-  const running = start(t, [registry.endpoint], await issueNode(ca));
+  const running = startSession(t, [registry.endpoint], await issueNode(ca));
   assert.equal(running.session.send({ type: 'pong', id: 1n }), false);
   await until('connected', () => running.events.includes('connected'), within);
   const stream = registry.streams[0];
@@ -88,7 +39,7 @@ test('hello, welcome, pushes both ways, ping and pong', async (t) => {
 test('what is not understood is logged once and ignored', async (t) => {
   const ca = await authority();
   const registry = await registryOf(t, await issueRegistry(ca));
-  const running = start(t, [registry.endpoint], await issueNode(ca));
+  const running = startSession(t, [registry.endpoint], await issueNode(ca));
   await until('connected', () => running.events.includes('connected'), within);
   const stream = registry.streams[0];
   for (let count = 0; count < 3; count += 1) {
@@ -112,7 +63,7 @@ test('it comes back when the registry does, and goes to another address meanwhil
   const identity = await issueRegistry(ca);
   const first = await registryOf(t, identity);
   const second = await registryOf(t, identity);
-  const running = start(t, [first.endpoint, second.endpoint], await issueNode(ca));
+  const running = startSession(t, [first.endpoint, second.endpoint], await issueNode(ca));
   await until('connected', () => running.events.length === 1, within);
   first.stop();
   await until('connected to the second', () => second.streams.length === 1 && running.events.length === 3, within);
@@ -135,106 +86,10 @@ test('draining leads to the next address without a word of trouble', async (t) =
     },
   });
   const second = await registryOf(t, identity);
-  const running = start(t, [first.endpoint, second.endpoint], await issueNode(ca));
+  const running = startSession(t, [first.endpoint, second.endpoint], await issueNode(ca));
   await until('connected twice', () => running.events.length === 3, within);
   assert.deepEqual(running.events, ['connected', 'disconnected: restart', 'connected']);
   assert.deepEqual(troubles(running), []);
-});
-
-test('a revoked node is told so, by goodbye or by status, and waits long', async (t) => {
-  const ca = await authority();
-  const identity = await issueRegistry(ca);
-  const goodbye = await registryOf(t, identity, {
-    onSession: (stream) => {
-      stream.say(welcome);
-      stream.say({ type: 'goodbye', reason: 'revoked', detail: 'join again' });
-    },
-  });
-  const metadata = new Metadata();
-  metadata.set('dmwg-fault', 'revoked');
-  const denial = await registryOf(t, identity, {
-    onSession: (stream) =>
-      stream.call.emit('error', { code: status.PERMISSION_DENIED, details: 'join again', metadata }),
-  });
-  for (const registry of [goodbye, denial]) {
-    const running = start(t, [registry.endpoint], await issueNode(ca));
-    await until('revoked', () => running.events.includes('revoked: join again'), within);
-    await running.stop();
-    assert.equal(registry.streams.length, 1);
-    assert.deepEqual(troubles(running), ['revoked']);
-  }
-});
-
-test('a refusal for another reason revokes nothing', async (t) => {
-  const ca = await authority();
-  const identity = await issueRegistry(ca);
-  for (const [code, expected] of [
-    [status.PERMISSION_DENIED, 'refused'],
-    [status.UNAUTHENTICATED, 'unauthenticated'],
-    [status.UNAVAILABLE, 'unreachable'],
-  ] as const) {
-    const registry = await registryOf(t, identity, {
-      onSession: (stream) => stream.call.emit('error', { code, details: 'no' }),
-    });
-    const running = start(t, [registry.endpoint], await issueNode(ca));
-    await until('a line', () => troubles(running).length > 0, within);
-    await running.stop();
-    assert.deepEqual(troubles(running), [expected]);
-    assert.deepEqual(running.events, []);
-  }
-});
-
-test('a registry of another CA, or a node that poses as a registry, or an expired one: one line that says what to do', async (t) => {
-  const ca = await authority();
-  const hour = { now: (Date.now() - 7_200_000) as Timestamp, validity: seconds(3600) };
-  const cases = [
-    ['wrong-ca', await issueRegistry(await authority())],
-    ['wrong-registry', await issueNode(ca)],
-    ['wrong-registry', await issue(ca, { kind: 'registry', overlay: 'other', name: 'registry' })],
-    ['registry-certificate-expired', await issueRegistry(ca, hour)],
-  ] as const;
-  for (const [code, identity] of cases) {
-    const registry = await registryOf(t, identity);
-    const running = start(t, [registry.endpoint, registry.endpoint], await issueNode(ca));
-    await until(code, () => troubles(running).length > 0, { ...within, explain: () => JSON.stringify(running.lines) });
-    await running.stop();
-    assert.deepEqual(troubles(running), [code]);
-    assert.deepEqual(running.events, []);
-    assert.doesNotMatch(JSON.stringify(running.lines), /PRIVATE KEY/);
-  }
-});
-
-test('an expired certificate of the node: one line, and a renewed one connects at once', async (t) => {
-  const ca = await authority();
-  const registry = await registryOf(t, await issueRegistry(ca));
-  const expired = await issueNode(ca, { now: (Date.now() - 7_200_000) as Timestamp, validity: seconds(3600) });
-  const running = start(t, [registry.endpoint], expired);
-  await until('the line', () => troubles(running).length > 0, within);
-  assert.deepEqual(troubles(running), ['certificate-expired']);
-  running.session.replaceIdentity(await issueNode(ca));
-  await until('connected', () => running.events.includes('connected'), within);
-  running.session.replaceIdentity(await issueNode(ca));
-  await until('connected again', () => running.events.length === 3, within);
-  assert.deepEqual(running.events, ['connected', 'disconnected: stopped here', 'connected']);
-});
-
-test('nobody there, or something that is no registry: one line, and it goes on trying', async (t) => {
-  const ca = await authority();
-  const server = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
-  t.after(() => server.close());
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  const talking = start(t, [`127.0.0.1:${String(address.port)}`], await issueNode(ca));
-  await until('a line', () => troubles(talking).length > 0, within);
-  await talking.stop();
-  assert.deepEqual(troubles(talking), ['wrong-registry']);
-
-  const silent = start(t, ['127.0.0.1:1'], await issueNode(ca));
-  await until('a line', () => troubles(silent).length > 0, within);
-  await silent.stop();
-  assert.deepEqual(troubles(silent), ['unreachable']);
 });
 
 test('a registry that does not read ends the session instead of filling memory', async (t) => {
@@ -245,7 +100,7 @@ test('a registry that does not read ends the session instead of filling memory',
       stream.call.pause();
     },
   });
-  const running = start(t, [registry.endpoint], await issueNode(ca));
+  const running = startSession(t, [registry.endpoint], await issueNode(ca));
   await until('connected', () => running.events.includes('connected'), within);
   const filling = { type: 'hello', agentVersion: 'x'.repeat(60_000) } as const;
   let taken = 0;
@@ -254,3 +109,61 @@ test('a registry that does not read ends the session instead of filling memory',
   await until('disconnected', () => running.events.length > 1, within);
   assert.match(running.events[1] ?? '', /does not read/);
 });
+
+test('a path that swallows everything is noticed by keepalive, and nothing is left of it', async (t) => {
+  const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+  const before = sockets();
+  const ca = await authority();
+  const registry = await registryOf(t, await issueRegistry(ca));
+  const proxy = await startProxy(t, registry.port);
+  const running = startSession(t, [proxy.endpoint], await issueNode(ca));
+  await until('connected', () => running.events.includes('connected'), within);
+  const cutAt = performance.now();
+  proxy.swallow();
+  await until('disconnected', () => running.events.length === 2, within);
+  const took = performance.now() - cutAt;
+  assert.ok(took < 6500, String(took));
+  await running.stop();
+  registry.stop();
+  proxy.stop();
+  await until('no socket is left', () => sockets() <= before, within);
+});
+
+interface Proxy {
+  readonly endpoint: string;
+  /** Connections stay open, and nothing passes any more. */
+  swallow(): void;
+  stop(): void;
+}
+
+async function startProxy(t: TestContext, port: number): Promise<Proxy> {
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(port, '127.0.0.1');
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.on('error', () => undefined);
+      from.on('close', () => to.destroy());
+      from.pipe(to);
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const stop = (): void => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  t.after(stop);
+  return {
+    endpoint: `127.0.0.1:${String(address.port)}`,
+    swallow: () => {
+      for (const socket of sockets) socket.unpipe().resume();
+    },
+    stop,
+  };
+}
