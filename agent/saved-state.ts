@@ -1,6 +1,6 @@
 // state.json: what a restarted agent needs. Messages of the registry are kept in their own wire form, so that reading them
 // back checks them like any message from the network.
-import { z } from 'zod';
+import * as z from 'zod';
 import { decodeNhrp, encodeNhrp } from '#proto/codec/nhrp.ts';
 import { decodeRegistryMessage, encodeRegistryMessage } from '#proto/codec/session.ts';
 import { NhrpMessage as WireNhrp, SessionResponse } from '#proto/gen/dmwg/v1/nhrp.ts';

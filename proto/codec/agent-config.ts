@@ -1,5 +1,5 @@
 // agent.yaml: what a node knows of itself. Written by `dmwg join`, read by the agent.
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Address, familyOf, parseAddress, type Prefix } from '#proto/model/address.ts';
 import { type Endpoint, parseEndpoint } from '#proto/model/endpoint.ts';
 import {

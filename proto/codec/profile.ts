@@ -1,5 +1,5 @@
 // admin.yaml: how an operator's `dmwg` finds the registry and says who it is. Holds a private key: mode 0600.
-import { z } from 'zod';
+import * as z from 'zod';
 import { Secret } from '#proto/kit/secret.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { formatYaml, hostPort, parseYaml, text } from './yaml-file.ts';

@@ -1,6 +1,6 @@
 // registry.yaml: where the registry listens and keeps its state, and what a new overlay starts with. Written by `dmwg init`.
 // The overlay's settings seed an empty store; after that the store has them, and `dmwg` changes them there.
-import { z } from 'zod';
+import * as z from 'zod';
 import { familyOf, lengthOf, parsePrefix, type Prefix } from '#proto/model/address.ts';
 import { parseOverlayName, type Phase } from '#proto/model/names.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';

@@ -1,6 +1,6 @@
 // Configuration files: YAML in, checked values out, with every fault and its path in one message.
 import { parseDocument, stringify } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parsePrefix, type Prefix } from '#proto/model/address.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { parseDuration, seconds, type Seconds } from '#proto/model/time.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ProgramError } from '#proto/kit/errors.ts';
 import { agentStatus } from './agent-socket.ts';
 import type { Io } from './io.ts';
