@@ -17,6 +17,8 @@ export function rpcError(error: ServiceError, reached: Reached): ProgramError {
 }
 
 function describe(error: ServiceError, { address, identity }: Reached): string {
+  // The registry's own refusals say what to do.
+  if (error.metadata.get('dmwg-fault').length > 0) return error.details;
   switch (error.code) {
     case status.UNAVAILABLE:
       return connectionCause(error.details, address);

@@ -14,10 +14,13 @@ const optionalNumber = z.number().nullish();
 const statusShape = z.object({
   node: z.string(),
   role: z.string(),
-  address: z.string(),
+  address: optionalText,
   address6: optionalText,
   overlay: optionalText,
+  revoked: optionalText,
   registry: z.object({ connected: z.boolean(), endpoint: optionalText }),
+  registration: z.object({ refused: z.array(z.string()) }).optional(),
+  faults: z.array(z.string()).optional(),
   hubs: z.array(
     z.object({
       node: z.string(),
@@ -26,6 +29,7 @@ const statusShape = z.object({
       state: z.string(),
       active: z.boolean(),
       rttMs: optionalNumber,
+      interface: optionalText,
     }),
   ),
   peers: z.array(
@@ -73,12 +77,15 @@ export function statusText(data: unknown): string {
 }
 
 function head(status: Status): string {
-  const { node, role, address, address6, overlay, registry } = status;
-  const addresses = [address, address6 ?? ''].filter((text) => text !== '').join(', ');
-  const state = registry.connected ? 'connected' : 'not connected; tunnels go on without it';
+  const { node, role, address, address6, overlay, registry, revoked } = status;
+  const addresses = [address ?? '', address6 ?? ''].filter((text) => text !== '').join(', ');
+  const connected = registry.connected ? 'connected' : 'not connected; tunnels go on without it';
   const lines = [
-    `${node}: ${role}${overlay ? ` of ${overlay}` : ''}, ${addresses}`,
-    `registry: ${registry.endpoint ?? 'unknown'} ${state}`,
+    `${node}: ${role}${overlay ? ` of ${overlay}` : ''}, ${addresses === '' ? 'no address yet' : addresses}`,
+    registry.endpoint ? `registry: ${registry.endpoint} ${connected}` : `registry: ${connected}`,
+    ...(revoked ? [`revoked: ${revoked}`] : []),
+    ...(status.registration?.refused ?? []).map((text) => `refused: ${text}`),
+    ...(status.faults ?? []).map((text) => `fault: ${text}`),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -93,6 +100,7 @@ function hubs(status: Status): string {
       { title: 'STATE', text: ({ state }) => state },
       { title: 'ACTIVE', text: ({ active }) => (active ? 'yes' : 'no') },
       { title: 'RTT', text: ({ rttMs }) => formatRtt(rttMs), right: true },
+      { title: 'INTERFACE', text: (hub) => hub.interface ?? '' },
     ],
     status.hubs,
   );

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   experimental,
+  Metadata,
   Server,
   ServerCredentials,
   type sendUnaryData,
@@ -100,7 +101,9 @@ export interface FakeRegistry {
 
 /** A handler that throws gives its error: `refuse(code, text)`. */
 export function refuse(code: status, details: string): Error {
-  return Object.assign(new Error(details), { code, details });
+  const metadata = new Metadata();
+  metadata.set('dmwg-fault', 'test');
+  return Object.assign(new Error(details), { code, details, metadata });
 }
 
 /** Runs `dmwg init` in `parent` and serves with what it made. `handlers` are by method name. */

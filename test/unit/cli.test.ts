@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import type { Cie, NhrpMessage } from '#proto/gen/dmwg/v1/nhrp.ts';
 import { must } from '#proto/model/result.ts';
 import { parseAddress } from '#proto/model/address.ts';
@@ -74,7 +74,7 @@ test('states and attributes of show dmvpn', () => {
 test('what gRPC and TLS say becomes one line that says what to do', () => {
   const reached = { address: 'reg:7443', identity: 'certificate' } as const;
   const say = (code: status, details: string): string =>
-    rpcError(Object.assign(new Error(details), { code, details, metadata: undefined as never }), reached).message;
+    rpcError(Object.assign(new Error(details), { code, details, metadata: new Metadata() }), reached).message;
   const cases: readonly (readonly [status, string, RegExp])[] = [
     [
       status.UNAVAILABLE,
@@ -133,7 +133,7 @@ test('the text of status needs the promised fields, and takes more', () => {
   };
   assert.equal(
     statusText(said),
-    'hub1: hub, 10.100.0.1\nregistry: unknown not connected; tunnels go on without it\n\nNo peer yet.\n',
+    'hub1: hub, 10.100.0.1\nregistry: not connected; tunnels go on without it\n\nNo peer yet.\n',
   );
   assert.throws(() => statusText({ ...said, hubs: [{}] }), /not understood at "hubs\.0\.node"/);
 });
