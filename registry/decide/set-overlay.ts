@@ -10,12 +10,24 @@ type Setter = (overlay: OverlayRecord, value: string) => Result<OverlayRecord>;
 const setters: Readonly<Record<string, Setter>> = {
   phase: (overlay, value) => map(parsePhase(Number(value)), (phase) => ({ ...overlay, phase })),
   summaries: (overlay, value) =>
-    map(parseAll(value.split(',').map((one) => one.trim()).filter((one) => one !== ''), parsePrefix), (summaries) => ({
-      ...overlay,
-      summaries,
-    })),
+    map(
+      parseAll(
+        value
+          .split(',')
+          .map((one) => one.trim())
+          .filter((one) => one !== ''),
+        parsePrefix,
+      ),
+      (summaries) => ({
+        ...overlay,
+        summaries,
+      }),
+    ),
   holdingTimeSeconds: number(1, 0xffff, (overlay, value) => ({ ...overlay, holdingTime: seconds(value) })),
-  negativeHoldingTimeSeconds: number(1, 0xffff, (overlay, value) => ({ ...overlay, negativeHoldingTime: seconds(value) })),
+  negativeHoldingTimeSeconds: number(1, 0xffff, (overlay, value) => ({
+    ...overlay,
+    negativeHoldingTime: seconds(value),
+  })),
   idleTimeoutSeconds: number(1, 0xffff_ffff, (overlay, value) => ({ ...overlay, idleTimeout: seconds(value) })),
   bfdIntervalMs: number(10, 60_000, (overlay, value) => ({ ...overlay, bfdInterval: milliseconds(value) })),
   bfdMultiplier: number(1, 255, (overlay, value) => ({ ...overlay, bfdMultiplier: value })),
@@ -26,7 +38,10 @@ const setters: Readonly<Record<string, Setter>> = {
 export function setOverlay(overlay: OverlayRecord, key: string, value: string): Result<OverlayRecord> {
   const setter = Object.hasOwn(setters, key) ? setters[key] : undefined;
   if (!setter) {
-    return fail('unknown-setting', `"${key.slice(0, 64)}" is not a setting that may change: use ${Object.keys(setters).join(', ')}`);
+    return fail(
+      'unknown-setting',
+      `"${key.slice(0, 64)}" is not a setting that may change: use ${Object.keys(setters).join(', ')}`,
+    );
   }
   const changed = setter(overlay, value);
   return changed.ok ? changed : fail(changed.fault.code, `${key}: ${changed.fault.message}`);
@@ -36,7 +51,10 @@ function number(least: number, most: number, apply: (overlay: OverlayRecord, val
   return (overlay, text) => {
     const value = Number(text);
     if (!/^\d{1,10}$/.test(text) || value < least || value > most) {
-      return fail('bad-number', `"${text.slice(0, 64)}" is not a whole number from ${String(least)} to ${String(most)}`);
+      return fail(
+        'bad-number',
+        `"${text.slice(0, 64)}" is not a whole number from ${String(least)} to ${String(most)}`,
+      );
     }
     return ok(apply(overlay, value));
   };

@@ -33,13 +33,21 @@ const defaultExpiry = 86_400;
 const mostUses = 1_000_000;
 const mostPrefixes = 256;
 
-export function adminService(context: RegistryContext, answers: Answers, authenticate: Authenticate): AdminServiceServer {
+export function adminService(
+  context: RegistryContext,
+  answers: Answers,
+  authenticate: Authenticate,
+): AdminServiceServer {
   const { store, events } = context;
   const admins = ['admin'] as const;
   return {
     createToken: unary(context, authenticate, admins, (request) => createToken(context, request)),
     listTokens: unary(context, authenticate, admins, () =>
-      ok({ tokens: [...store.snapshot().tokens.values()].map(tokenMessage).sort((a, b) => (a.createdMs < b.createdMs ? -1 : 1)) }),
+      ok({
+        tokens: [...store.snapshot().tokens.values()]
+          .map(tokenMessage)
+          .sort((a, b) => (a.createdMs < b.createdMs ? -1 : 1)),
+      }),
     ),
     revokeToken: unary(context, authenticate, admins, async ({ id }) => {
       const revoked = await decideAndCommit(store, (snapshot) => {
@@ -66,7 +74,8 @@ export async function createToken(
   if (!role.ok) return role;
   const prefixes = parseAll(request.prefixes, parsePrefix);
   if (!prefixes.ok) return fail(prefixes.fault.code, `prefixes${prefixes.fault.message}`);
-  if (prefixes.value.length > mostPrefixes) return fail('too-many', `a token has at most ${String(mostPrefixes)} prefixes`);
+  if (prefixes.value.length > mostPrefixes)
+    return fail('too-many', `a token has at most ${String(mostPrefixes)} prefixes`);
   if (request.tags.length > 32 || !request.tags.every((tag) => /^[\x21-\x7e]{1,64}$/.test(tag))) {
     return fail('bad-tag', 'tags: at most 32, each of 1 to 64 printable characters without spaces');
   }
@@ -74,7 +83,8 @@ export async function createToken(
   if (uses > mostUses) return fail('bad-uses', `uses: at most ${String(mostUses)}`);
   const now = context.clock.date();
   const secret = randomBytes(32);
-  const expires = (now + (request.expiresInSeconds === 0 ? defaultExpiry : request.expiresInSeconds) * 1000) as Timestamp;
+  const expires = (now +
+    (request.expiresInSeconds === 0 ? defaultExpiry : request.expiresInSeconds) * 1000) as Timestamp;
   const record: TokenRecord = {
     id: randomBytes(6).toString('hex'),
     secretHash: createHash('sha256').update(secret).digest('hex'),

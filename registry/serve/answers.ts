@@ -140,9 +140,12 @@ export class Answers {
     }
     const next = Math.min(...[...this.#purges.values()].map((purge) => purge.next));
     if (Number.isFinite(next)) {
-      this.#timer = setTimeout(() => {
-        this.#send();
-      }, Math.max(10, next - now)).unref();
+      this.#timer = setTimeout(
+        () => {
+          this.#send();
+        },
+        Math.max(10, next - now),
+      ).unref();
     }
   }
 }

@@ -27,7 +27,9 @@ type NodeCaller = Extract<Caller, { kind: 'node' }>;
 
 export function enrolmentService(context: RegistryContext, authenticate: Authenticate): EnrolmentServiceServer {
   return {
-    enrol: unary(context, authenticate, ['anyone', 'node', 'admin', 'registry'], (request) => enrolNode(context, request)),
+    enrol: unary(context, authenticate, ['anyone', 'node', 'admin', 'registry'], (request) =>
+      enrolNode(context, request),
+    ),
     renew: unary(context, authenticate, ['node'], (request, caller) => renewNode(context, request, caller)),
     leave: unary(context, authenticate, ['node'], (_request, caller) => leaveOverlay(context, caller)),
   };

@@ -1,7 +1,13 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { decodeNhrp, encodeNhrp } from '#proto/codec/nhrp.ts';
 import { decodeNodeMessage, encodeRegistryMessage } from '#proto/codec/session.ts';
-import type { NhrpServiceServer, ResolveRequest, ResolveResponse, SessionRequest, SessionResponse } from '#proto/gen/dmwg/v1/nhrp.ts';
+import type {
+  NhrpServiceServer,
+  ResolveRequest,
+  ResolveResponse,
+  SessionRequest,
+  SessionResponse,
+} from '#proto/gen/dmwg/v1/nhrp.ts';
 import type { ResolutionRequest } from '#proto/model/nhrp.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { resolve } from '#registry/decide/resolve.ts';
@@ -49,7 +55,11 @@ export function resolveOnce(
   const asker = caller.kind === 'node' ? caller.node : undefined;
   const question = { ...message.value, body: body satisfies ResolutionRequest };
   const now = context.clock.date();
-  const outcome = resolve(context.store.snapshot(), asker, question, { now, askerRtt: undefined, targetRtt: undefined });
+  const outcome = resolve(context.store.snapshot(), asker, question, {
+    now,
+    askerRtt: undefined,
+    targetRtt: undefined,
+  });
   return ok({ message: encodeNhrp(outcome.reply) });
 }
 
@@ -88,7 +98,8 @@ function serve(
   call.on('close', over);
   call.on('cancelled', over);
   call.on('error', (error: Error & { code?: number }) => {
-    if (error.code !== status.CANCELLED) context.log.debug({ node: caller.node.name, error: error.message }, 'stream broke');
+    if (error.code !== status.CANCELLED)
+      context.log.debug({ node: caller.node.name, error: error.message }, 'stream broke');
     over();
   });
 }

@@ -40,7 +40,9 @@ export function queryService(context: RegistryContext, authenticate: Authenticat
     ),
     getOverlay: unary(context, authenticate, readers, () => {
       const { overlay } = store.snapshot();
-      return overlay ? ok({ overlay: overlayMessage(overlay) }) : fail('no-overlay', 'the overlay is not initialised yet');
+      return overlay
+        ? ok({ overlay: overlayMessage(overlay) })
+        : fail('no-overlay', 'the overlay is not initialised yet');
     }),
   };
 }

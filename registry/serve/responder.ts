@@ -1,5 +1,11 @@
 import { version } from '#proto/kit/version.ts';
-import { cieCode, errorCode, type NhrpMessage, type RegistrationRequest, type ResolutionRequest } from '#proto/model/nhrp.ts';
+import {
+  cieCode,
+  errorCode,
+  type NhrpMessage,
+  type RegistrationRequest,
+  type ResolutionRequest,
+} from '#proto/model/nhrp.ts';
 import { fail, ok } from '#proto/model/result.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
@@ -154,10 +160,14 @@ export class Responder {
     const snapshot = this.#context.store.snapshot();
     const asker = snapshot.nodes.get(message.body.target.node);
     if (!asker) return;
-    for (const prefix of reachableBy(asker, snapshot.bindings.get(asker.id))) this.#answers.remember(to, prefix, asker.id);
+    for (const prefix of reachableBy(asker, snapshot.bindings.get(asker.id)))
+      this.#answers.remember(to, prefix, asker.id);
   }
 
-  async #purge(session: Session, request: NhrpMessage<Extract<NhrpMessage['body'], { type: 'purge-request' }>>): Promise<void> {
+  async #purge(
+    session: Session,
+    request: NhrpMessage<Extract<NhrpMessage['body'], { type: 'purge-request' }>>,
+  ): Promise<void> {
     const outcome = await decideAndCommit(this.#context.store, (snapshot) => {
       const node = snapshot.nodes.get(session.node);
       return node ? ok(purgeByNode(snapshot, node, request)) : fail('revoked', 'the node is gone');
@@ -166,7 +176,10 @@ export class Responder {
     if (outcome.ok && outcome.value.reply) this.#send(session, outcome.value.reply);
   }
 
-  async #observe(session: Session, endpoints: Extract<NodeMessage, { type: 'observed-endpoints' }>['endpoints']): Promise<void> {
+  async #observe(
+    session: Session,
+    endpoints: Extract<NodeMessage, { type: 'observed-endpoints' }>['endpoints'],
+  ): Promise<void> {
     const { store } = this.#context;
     const hub = store.snapshot().nodes.get(session.node);
     if (!hub) return;
@@ -175,7 +188,10 @@ export class Responder {
     }
   }
 
-  #indicate(session: Session, message: NhrpMessage<Extract<NhrpMessage['body'], { type: 'traffic-indication' }>>): void {
+  #indicate(
+    session: Session,
+    message: NhrpMessage<Extract<NhrpMessage['body'], { type: 'traffic-indication' }>>,
+  ): void {
     const { store, clock } = this.#context;
     const snapshot = store.snapshot();
     const hub = snapshot.nodes.get(session.node);
@@ -220,5 +236,7 @@ function refusalText(body: NhrpMessage['body']): string {
   if (body.type === 'error-indication') return `error ${String(body.code)}`;
   if (!('cies' in body)) return '';
   const refused = body.cies.filter((one) => one.code !== cieCode.ok);
-  return refused.map((one) => `${one.protocolAddress ?? '?'}/${String(one.prefixLength)}: code ${String(one.code)}`).join(', ');
+  return refused
+    .map((one) => `${one.protocolAddress ?? '?'}/${String(one.prefixLength)}: code ${String(one.code)}`)
+    .join(', ');
 }

@@ -52,7 +52,12 @@ export class Sweeper {
   async pass(signal: AbortSignal): Promise<void> {
     const { store } = this.#context;
     if (!store.healthy()) return;
-    const steps = [() => this.#claim(signal), () => this.#revive(signal), () => this.#lose(signal), () => this.#expire(signal)];
+    const steps = [
+      () => this.#claim(signal),
+      () => this.#revive(signal),
+      () => this.#lose(signal),
+      () => this.#expire(signal),
+    ];
     for (const step of steps) {
       if (signal.aborted) return;
       await step();

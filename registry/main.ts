@@ -1,0 +1,242 @@
+// dmwg-registry: command line, exit codes, and the one place where its parts are put together.
+import { randomBytes } from 'node:crypto';
+import { readFile, realpath } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+import { Command, CommanderError, Option } from 'commander';
+import { formatHostPort, type HostPort, parseHostPort } from '#proto/codec/host-port.ts';
+import { defaultRegistryPort } from '#proto/codec/registry-config.ts';
+import { systemClock } from '#proto/kit/clock.ts';
+import { errorText, ProgramError, usageError } from '#proto/kit/errors.ts';
+import { createLogger, type Logger } from '#proto/kit/log.ts';
+import { version } from '#proto/kit/version.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
+import { seconds } from '#proto/model/time.ts';
+import { transaction } from '#registry/decide/node.ts';
+import type { RegistryContext } from '#registry/serve/context.ts';
+import { Events } from '#registry/serve/events.ts';
+import { Metrics } from '#registry/serve/metrics.ts';
+import { serve } from '#registry/serve/start.ts';
+import { overlaySeed, readStateDir, saveRegistryKeys, type StateDir } from '#registry/serve/state-dir.ts';
+import { RegistryCertificate } from '#registry/serve/tls.ts';
+import { startEmbeddedEtcd } from '#registry/store/embedded-etcd.ts';
+import type { Store } from '#registry/store/port.ts';
+import { openStore } from '#registry/store/store.ts';
+
+interface Options {
+  readonly stateDir: string;
+  readonly listen?: string;
+  readonly http?: string;
+  readonly etcd: readonly string[];
+  readonly advertise?: string;
+  readonly logLevel: string;
+}
+
+interface Settings {
+  readonly state: StateDir;
+  readonly listen: HostPort;
+  readonly http: HostPort | undefined;
+  readonly etcd: readonly string[];
+  readonly advertise: string;
+  readonly log: Logger;
+}
+
+/** Nodes renew when a third is left. */
+const nodeValidity = seconds(90 * 86_400);
+
+function program(run: (options: Options) => Promise<void>): Command {
+  return new Command('dmwg-registry')
+    .description('The registry of an overlay: enrols nodes, keeps their bindings in etcd and answers their requests.')
+    .version(version)
+    .requiredOption('--state-dir <dir>', 'what `dmwg init` created')
+    .option('--listen <addr:port>', 'for nodes and operators (default: as in registry.yaml)')
+    .option('--http <addr:port>', 'for /metrics and /healthz (default: as in registry.yaml)')
+    .option(
+      '--etcd <url>',
+      'a member of an etcd cluster (repeat; default: as in registry.yaml, else its own etcd)',
+      collect,
+      [],
+    )
+    .option(
+      '--advertise <host:port>',
+      'where other replicas reach this one (default: --listen, or the registry address)',
+    )
+    .addOption(
+      new Option('--log-level <level>', 'how much it logs')
+        .choices(['trace', 'debug', 'info', 'warn', 'error'])
+        .default('info')
+        .env('DMWG_LOG_LEVEL'),
+    )
+    .addHelpText('after', '\nSIGTERM sends the nodes away and stops within 5 s. Their tunnels are not affected.')
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  setLogVerbosity(logVerbosity.NONE);
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      stop.abort();
+    });
+  }
+  const settings = await settle(options);
+  // Stop is the reverse of start.
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    await start(settings, stop.signal, undo);
+    settings.log.info('ready');
+    await aborted(stop.signal);
+    settings.log.info('stopping');
+  } finally {
+    for (const step of undo.reverse()) await step();
+  }
+}
+
+async function start(settings: Settings, signal: AbortSignal, undo: (() => Promise<void>)[]): Promise<void> {
+  const { state, log, listen, http } = settings;
+  const self = { id: randomBytes(8).toString('hex'), address: settings.advertise };
+  const endpoints = await etcdEndpoints(settings, undo);
+  const store = await openStore({
+    endpoints,
+    overlay: state.config.overlay,
+    replica: self,
+    logger: log,
+    clock: systemClock,
+  });
+  undo.push(() => store.close());
+  await seedOverlay(store, state);
+
+  const certificate = new RegistryCertificate({
+    ca: state.ca,
+    initial: state.registry,
+    clock: systemClock,
+    save: (material) => saveRegistryKeys(state.path, material),
+  });
+  const context: RegistryContext = {
+    overlay: state.config.overlay,
+    self,
+    store,
+    ca: state.ca,
+    addresses: [state.config.registryAddress],
+    nodeValidity,
+    clock: systemClock,
+    log,
+    events: new Events(systemClock, log),
+    metrics: new Metrics({
+      nodes: { help: 'Enrolled nodes', read: () => store.snapshot().nodes.size },
+      bindings: { help: 'Bindings', read: () => store.snapshot().bindings.size },
+      sessions: { help: 'Sessions at this replica', read: () => sessions() },
+      store_healthy: { help: '1 while etcd answers', read: () => (store.healthy() ? 1 : 0) },
+    }),
+  };
+  let sessions = (): number => 0;
+  if (signal.aborted) return;
+  const serving = await serve(context, {
+    certificate,
+    listen: formatHostPort(listen),
+    socket: join(state.path, 'registry.sock'),
+    http,
+    descriptors: await readDescriptors(),
+  });
+  sessions = () => serving.sessions.open.size;
+  undo.push(() => serving.stop());
+  context.events.add('registry.started', '', `version ${version}, replica ${self.id}`);
+}
+
+async function settle(options: Options): Promise<Settings> {
+  const listen =
+    options.listen === undefined ? undefined : take('--listen', parseHostPort(options.listen, defaultRegistryPort));
+  const http = options.http === undefined ? undefined : take('--http', parseHostPort(options.http));
+  const advertise = options.advertise === undefined ? undefined : take('--advertise', parseHostPort(options.advertise));
+  const etcd = options.etcd.map((url) => take('--etcd', parseEtcdUrl(url)));
+  const state = await readStateDir(resolve(options.stateDir));
+  const { config } = state;
+  const from = listen ?? take('listen', parseHostPort(config.listen, defaultRegistryPort));
+  const wildcard = from.host === '0.0.0.0' || from.host === '::';
+  const own = wildcard ? config.registryAddress : formatHostPort(from);
+  return {
+    state,
+    listen: from,
+    http: http ?? (config.http === undefined ? undefined : take('http', parseHostPort(config.http))),
+    etcd: etcd.length > 0 ? etcd : config.etcd,
+    advertise: advertise ? formatHostPort(advertise) : own,
+    log: createLogger('dmwg-registry', options.logLevel),
+  };
+}
+
+async function etcdEndpoints(
+  { etcd, state, log }: Settings,
+  undo: (() => Promise<void>)[],
+): Promise<readonly string[]> {
+  if (etcd.length > 0) return etcd;
+  // Not stopped by the signal: the store says goodbye to it first.
+  const child = await startEmbeddedEtcd({ dir: state.path, logger: log, signal: new AbortController().signal });
+  undo.push(() => child.stop());
+  return child.endpoints;
+}
+
+/** An empty store starts with the settings of registry.yaml; after that the store has them. */
+async function seedOverlay(store: Store, state: StateDir): Promise<void> {
+  if (store.snapshot().overlay) return;
+  const record = overlaySeed(state.config);
+  const stored = await store.commit(transaction({ absent: [{ kind: 'overlay' }], put: [{ kind: 'overlay', record }] }));
+  if (!stored.ok && stored.fault.code !== 'conflict')
+    throw new ProgramError(`cannot store the overlay: ${stored.fault.message}`);
+}
+
+/** Beside the bundle, or in the source tree; without them there is no reflection. */
+async function readDescriptors(): Promise<Uint8Array | undefined> {
+  const here = dirname(await realpath(process.argv[1] ?? '.'));
+  for (const path of ['../proto/descriptors.binpb', '../proto/gen/descriptors.binpb']) {
+    const content = await readFile(join(here, path)).catch(() => undefined);
+    if (content) return content;
+  }
+  return undefined;
+}
+
+function parseEtcdUrl(text: string): Result<string> {
+  return URL.canParse(text) && /^https?:\/\/[^/?#@]+\/?$/.test(text)
+    ? ok(text.replace(/\/$/, ''))
+    : fail('bad-url', `"${text.slice(0, 64)}" is not the URL of an etcd member, such as http://127.0.0.1:2379`);
+}
+
+function take<T>(option: string, result: Result<T>): T {
+  if (result.ok) return result.value;
+  throw usageError({ code: result.fault.code, message: `${option}: ${result.fault.message}` });
+}
+
+function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((done) => {
+    signal.addEventListener(
+      'abort',
+      () => {
+        done();
+      },
+      { once: true },
+    );
+  });
+}
+
+async function main(): Promise<number> {
+  try {
+    await program(run).parseAsync();
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      process.stderr.write(`${error.message.replace(/^error: /, 'dmwg-registry: ')} (see --help)\n`);
+      return 2;
+    }
+    process.stderr.write(`dmwg-registry: ${errorText(error)}\n`);
+    return error instanceof ProgramError ? error.exitCode : 1;
+  }
+}
+
+void main().then((code) => process.exit(code));

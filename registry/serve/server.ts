@@ -1,0 +1,110 @@
+import { chmod, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { type Server as GrpcServer, Server, ServerCredentials } from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import { AdminServiceService, QueryServiceService } from '#proto/gen/dmwg/v1/admin.ts';
+import { EnrolmentServiceService } from '#proto/gen/dmwg/v1/enrolment.ts';
+import { NhrpServiceService } from '#proto/gen/dmwg/v1/nhrp.ts';
+import { ReplicaServiceService } from '#proto/gen/dmwg/v1/replica.ts';
+import { errorText, ProgramError } from '#proto/kit/errors.ts';
+import { adminService } from './admin.ts';
+import type { Answers } from './answers.ts';
+import { type Authenticate, byCertificate, trustSocket } from './caller.ts';
+import { enrolmentService } from './enrolment.ts';
+import { type NhrpParts, nhrpService } from './nhrp-service.ts';
+import { queryService } from './query.ts';
+import { addReflection } from './reflection.ts';
+import { replicaService } from './replica-service.ts';
+
+/** A dead peer is noticed after 3 s + 2 s. Nobody needs long messages or headers. */
+const options = {
+  'grpc.keepalive_time_ms': 3000,
+  'grpc.keepalive_timeout_ms': 2000,
+  'grpc.max_receive_message_length': 1024 * 1024,
+  'grpc.max_metadata_size': 16 * 1024,
+  'grpc.max_concurrent_streams': 128,
+};
+
+/** What the kernel takes as the path of a unix socket. */
+const longestSocketPath = 107;
+
+export interface ServerParts extends NhrpParts {
+  readonly answers: Answers;
+  /** A FileDescriptorSet; undefined: no reflection. */
+  readonly descriptors: Uint8Array | undefined;
+}
+
+/** Throws ProgramError when it cannot listen. Returns the port. */
+export async function listenTls(
+  parts: ServerParts,
+  credentials: ServerCredentials,
+  address: string,
+): Promise<{ readonly server: GrpcServer; readonly port: number }> {
+  const authenticate = byCertificate(parts.context.overlay, () => parts.context.store.snapshot());
+  const server = createServer(parts, authenticate);
+  server.addService(ReplicaServiceService, replicaService(parts, authenticate));
+  return { server, port: await bind(server, address, credentials, address) };
+}
+
+/** Whoever may open the socket is an administrator: it is for its owner only. */
+export async function listenSocket(parts: ServerParts, path: string): Promise<GrpcServer> {
+  if (Buffer.byteLength(path) > longestSocketPath) {
+    throw new ProgramError(`the path ${path} is too long for a unix socket: use a state dir with a shorter path`);
+  }
+  if (await answers(path)) throw new ProgramError(`another dmwg-registry runs on this state dir: it serves ${path}`);
+  await rm(path, { force: true });
+  const server = createServer(parts, trustSocket);
+  await bind(server, `unix:${path}`, ServerCredentials.createInsecure(), path);
+  await chmod(path, 0o600);
+  return server;
+}
+
+function createServer(parts: ServerParts, authenticate: Authenticate): GrpcServer {
+  const { context, answers: told, descriptors } = parts;
+  const server = new Server(options);
+  server.addService(EnrolmentServiceService, enrolmentService(context, authenticate));
+  server.addService(NhrpServiceService, nhrpService(parts, authenticate));
+  server.addService(QueryServiceService, queryService(context, authenticate));
+  server.addService(AdminServiceService, adminService(context, told, authenticate));
+  new HealthImplementation({ '': 'SERVING' }).addToServer(server as never);
+  if (descriptors) addReflection(server, descriptors);
+  return server;
+}
+
+async function bind(
+  server: GrpcServer,
+  address: string,
+  credentials: ServerCredentials,
+  shown: string,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => {
+      if (!error) {
+        resolve(port);
+        return;
+      }
+      const text = errorText(error);
+      const reason = text.includes('EADDRINUSE')
+        ? 'the port is in use; stop what uses it, or choose another one with --listen'
+        : text.includes('EADDRNOTAVAIL')
+          ? 'this machine does not have that address; choose another one with --listen'
+          : text.includes('EACCES')
+            ? 'that is not allowed; choose a port above 1023'
+            : text;
+      reject(new ProgramError(`cannot listen on ${shown}: ${reason}`));
+    });
+  });
+}
+
+/** Whether somebody listens on the socket; a file without listener is left from a crash. */
+async function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => {
+      resolve(false);
+    });
+  });
+}

@@ -1,0 +1,117 @@
+import type { Server as GrpcServer } from '@grpc/grpc-js';
+import type { Server as HttpServer } from 'node:http';
+import { errorText } from '#proto/kit/errors.ts';
+import { Answers } from './answers.ts';
+import type { RegistryContext } from './context.ts';
+import { startHttp } from './http.ts';
+import { Replicas } from './replicas.ts';
+import { Responder } from './responder.ts';
+import { listenSocket, listenTls, type ServerParts } from './server.ts';
+import { Sessions } from './sessions.ts';
+import { Sweeper } from './sweeper.ts';
+import type { RegistryCertificate } from './tls.ts';
+
+export interface ServeOptions {
+  readonly certificate: RegistryCertificate;
+  /** address:port, as gRPC takes it. */
+  readonly listen: string;
+  readonly socket: string;
+  readonly http: { readonly host: string; readonly port: number } | undefined;
+  readonly descriptors: Uint8Array | undefined;
+}
+
+export interface Serving {
+  /** The port of `listen`. */
+  readonly port: number;
+  readonly sessions: Sessions;
+  /** Says goodbye to the nodes and stops, within 3 s. What the store says of them stays as it is: they will be back. */
+  stop(): Promise<void>;
+}
+
+/** Between two looks at the registry's own certificate. */
+const renewalCheck = 3_600_000;
+const shutdownWithin = 2000;
+
+/** Starts everything that serves. Throws ProgramError when it cannot listen, and leaves nothing running then. */
+export async function serve(context: RegistryContext, options: ServeOptions): Promise<Serving> {
+  const { certificate } = options;
+  if (certificate.isDue()) await renew(context, certificate);
+  const replicas = new Replicas(
+    () => certificate.identity(),
+    () => context.store.snapshot(),
+    context.log,
+  );
+  const sessions = new Sessions(context, replicas);
+  const answers = new Answers(context, (node, message) => sessions.deliver(node, message));
+  const responder = new Responder(context, sessions, answers);
+  const sweeper = new Sweeper(context, sessions);
+  sessions.onOpenOrEnd = () => {
+    sweeper.wake();
+  };
+  sessions.onGreeted = (node) => {
+    answers.resume(node);
+  };
+  responder.onRevived = () => {
+    sweeper.wake();
+  };
+
+  const parts: ServerParts = { context, sessions, responder, answers, descriptors: options.descriptors };
+  const servers: GrpcServer[] = [];
+  const stopSweeping = new AbortController();
+  let http: HttpServer | undefined;
+  let sweeping: Promise<void> | undefined;
+  const renewal = setInterval(() => {
+    if (certificate.isDue()) {
+      void renew(context, certificate).then(() => {
+        replicas.close();
+      });
+    }
+  }, renewalCheck).unref();
+
+  const stop = async (): Promise<void> => {
+    clearInterval(renewal);
+    // First: a session that ends now must not be taken for one that was lost.
+    stopSweeping.abort();
+    await sweeping;
+    sessions.drain();
+    answers.stop();
+    await Promise.all(servers.map(shutDown));
+    replicas.close();
+    http?.closeAllConnections();
+    http?.close();
+  };
+
+  try {
+    servers.push(await listenSocket(parts, options.socket));
+    const { server, port } = await listenTls(parts, certificate.serverCredentials(), options.listen);
+    servers.push(server);
+    if (options.http) http = await startHttp(context, options.http.host, options.http.port);
+    sweeping = sweeper.run(stopSweeping.signal);
+    return { port, sessions, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function renew(context: RegistryContext, certificate: RegistryCertificate): Promise<void> {
+  try {
+    const expires = await certificate.renew();
+    context.events.add('registry.certificate-renewed', '', `until ${new Date(expires).toISOString()}`);
+  } catch (error) {
+    context.log.error({ error: errorText(error) }, 'renewing the certificate of the registry failed');
+  }
+}
+
+async function shutDown(server: GrpcServer): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const late = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, shutdownWithin);
+    server.tryShutdown(() => {
+      clearTimeout(late);
+      resolve();
+    });
+  });
+}
