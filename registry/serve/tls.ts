@@ -54,13 +54,18 @@ export class RegistryCertificate {
     const ca = { caCertificate: Buffer.from(this.#options.ca.certificate) };
     // One object for both roles: the library's declaration has them in the other order than its code.
     const provider: Provider = {
+      // Later, as the library begins to listen for updates only after it has asked for them.
       addCaCertificateListener: (listener) => {
-        listener(ca);
+        queueMicrotask(() => {
+          listener(ca);
+        });
       },
       removeCaCertificateListener: () => undefined,
       addIdentityCertificateListener: (listener) => {
         this.#identityListeners.add(listener);
-        listener(this.#update());
+        queueMicrotask(() => {
+          listener(this.#update());
+        });
       },
       removeIdentityCertificateListener: (listener) => {
         this.#identityListeners.delete(listener);
