@@ -16,7 +16,8 @@ function load(bundle, cache) {
   const mark = source.slice(0, markLength);
   const fits = cache !== undefined && cache.toString('latin1', 0, markLength) === mark;
   const script = new Script(`(function (exports, require, module, __filename, __dirname) {${source}\n})`, {
-    filename: bundle,
+    // The cache remembers this name for stack traces, and it is made elsewhere.
+    filename: basename(bundle),
     cachedData: fits ? cache.subarray(markLength) : undefined,
     importModuleDynamically: constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
