@@ -32,6 +32,7 @@ const longestSocketPath = 107;
 const readyWithin = 30_000;
 /** Milliseconds that a predecessor, killed together with its registry, may need to disappear. */
 const predecessorWithin = 3000;
+
 /**
  * Starts `etcd` on DIR/etcd, resolves when it serves, and starts it again whenever it ends. Throws ProgramError when the
  * program is missing, the directory cannot be used or etcd does not come up.
@@ -43,8 +44,6 @@ export async function startEmbeddedEtcd({ dir, logger: parent, signal }: Embedde
   const home = join(dir, 'etcd');
   await prepare(home);
   const { socket, handle } = await socketPath(home);
-  await requireNobody(socket, home);
-
   const etcd = new EtcdChild(home, logger);
   const stop = async (): Promise<void> => {
     signal.removeEventListener('abort', abort);
@@ -55,6 +54,7 @@ export async function startEmbeddedEtcd({ dir, logger: parent, signal }: Embedde
     void stop();
   };
   try {
+    await requireNobody(socket, home);
     etcd.start();
     await ready(socket, etcd, signal);
   } catch (error) {

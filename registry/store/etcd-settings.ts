@@ -1,13 +1,6 @@
 // How calls to etcd behave; each value was measured with members killed, cut off and paused.
 import { type ChannelOptions, InterceptingCall, type Interceptor } from '@grpc/grpc-js';
-import {
-  ConsecutiveBreaker,
-  circuitBreaker,
-  handleWhen,
-  type IDefaultPolicyContext,
-  type IPolicy,
-  noop,
-} from 'cockatiel';
+import { ConsecutiveBreaker, circuitBreaker, handleWhen, type IPolicy, noop } from 'cockatiel';
 
 /** A member without a leader then says so, instead of keeping a call or a watch that nothing will ever reach. */
 const requireLeader: Interceptor = (options, next) =>

@@ -3,6 +3,7 @@ import { backoff } from '#proto/kit/backoff.ts';
 import { type Clock, pause } from '#proto/kit/clock.ts';
 import { errorText } from '#proto/kit/errors.ts';
 import type { Logger } from '#proto/kit/log.ts';
+import type { NodeId } from '#proto/model/names.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { type Entry, type Etcd, EtcdError } from './etcd-port.ts';
 import { keyOf, keyText, parseKeyText } from './keys.ts';
@@ -69,6 +70,11 @@ export class ReplicaLease {
       this.#release?.();
     }
     return new EtcdError('transient', 'the lease of this replica was lost');
+  }
+
+  /** The nodes whose sessions are bound. */
+  sessions(): NodeId[] {
+    return [...this.#bound.values()].flatMap((put) => (put.kind === 'session' ? [put.record.node] : []));
   }
 
   unbind(key: string): void {

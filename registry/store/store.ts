@@ -50,13 +50,13 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   // Sessions that another replica took, or whose node is gone, must not come back with a new lease.
   feed.onChange((changes) => {
     const { sessions, nodes } = mirror.snapshot();
-    for (const change of changes) {
-      if (change.kind === 'session') {
-        const holder = sessions.get(change.id)?.replica;
-        if (holder !== undefined && holder !== replica.id) lease.unbind(keyText({ kind: 'session', id: change.id }));
-      } else if (change.kind === 'node' && !nodes.has(change.id)) {
-        lease.unbind(keyText({ kind: 'session', id: change.id }));
-      }
+    const resynchronised = changes.some((change) => change.kind === 'all');
+    const touched = changes.flatMap((change) =>
+      change.kind === 'session' || change.kind === 'node' ? [change.id] : [],
+    );
+    for (const id of resynchronised ? lease.sessions() : touched) {
+      const holder = sessions.get(id)?.replica ?? replica.id;
+      if (holder !== replica.id || !nodes.has(id)) lease.unbind(keyText({ kind: 'session', id }));
     }
   });
 

@@ -1,74 +1,10 @@
 // The store against a real etcd: transactions, two replicas, and what etcd does when it fails.
 import assert from 'node:assert/strict';
-import test, { type TestContext } from 'node:test';
-import { systemClock } from '#proto/kit/clock.ts';
-import { createLogger } from '#proto/kit/log.ts';
-import type { Result } from '#proto/model/result.ts';
+import test from 'node:test';
 import type { Key, StoreChange, Transaction } from '#registry/store/port.ts';
-import { openStore, type OpenStore, type OpenStoreOptions } from '#registry/store/store.ts';
-import { startTestEtcd, type TestEtcd } from '#test/support/etcd.ts';
 import { until } from '#test/support/poll.ts';
-import {
-  bindingRecord,
-  enrolled,
-  name,
-  nodeId,
-  nodeRecord,
-  overlayRecord,
-  prefix,
-} from '#test/support/registry-fixtures.ts';
-
-const logger = createLogger('test', process.env['DMWG_TEST_LOG'] ?? 'silent');
-const within = 10_000;
-
-async function etcdFor(t: TestContext): Promise<TestEtcd> {
-  const etcd = await startTestEtcd();
-  t.after(() => etcd.close());
-  return etcd;
-}
-
-async function storeFor(
-  t: TestContext,
-  etcd: TestEtcd,
-  id: string,
-  parts: Partial<OpenStoreOptions> = {},
-): Promise<OpenStore> {
-  const store = await openStore({
-    endpoints: [etcd.endpoint],
-    overlay: 'blue',
-    replica: { id, address: `${id}.example:7443` },
-    logger: logger.child({ replica: id }),
-    clock: systemClock,
-    ...parts,
-  });
-  t.after(() => store.close());
-  return store;
-}
-
-function transaction(parts: Partial<Transaction>): Transaction {
-  return { absent: [], unchanged: [], put: [], delete: [], ...parts };
-}
-
-function enrol(number: number): Transaction {
-  const node = nodeRecord(number, { prefixes: [prefix(`10.${String(number)}.0.0/16`)] });
-  const binding = bindingRecord(number, { prefixes: node.prefixes });
-  const absent: Key[] = [
-    { kind: 'claim-name', name: node.name },
-    { kind: 'claim-address', address: node.address },
-    ...node.prefixes.map((one) => ({ kind: 'claim-prefix', prefix: one }) as const),
-  ];
-  return transaction({ absent, put: enrolled(node, binding) });
-}
-
-function succeeded(result: Result<void>): void {
-  assert.deepEqual(result, { ok: true, value: undefined });
-}
-
-function failedWith(result: Result<void>, code: string, message: RegExp): void {
-  assert.ok(!result.ok);
-  assert.equal(result.fault.code, code);
-  assert.match(result.fault.message, message);
-}
+import { name, nodeId, nodeRecord, overlayRecord, prefix } from '#test/support/registry-fixtures.ts';
+import { enrol, etcdFor, failedWith, storeFor, succeeded, transaction, within } from './store-cases.ts';
 
 test('a commit is in the snapshot when it resolves, and in the other replica soon', async (t) => {
   const etcd = await etcdFor(t);
@@ -177,30 +113,6 @@ test('nothing is lost when etcd dies again and again under writes', async (t) =>
   }
   assert.deepEqual([...a.snapshot().nodes.keys()].sort(), [...b.snapshot().nodes.keys()].sort());
 });
-
-test('changes and a compaction while a replica is cut off are caught up by listing', async (t) => {
-  const etcd = await etcdFor(t);
-  const store = await storeFor(t, etcd, 'a');
-  for (let number = 1; number <= 5; number++) succeeded(await store.commit(enrol(number)));
-  // The process is stopped in a moment, so that its last writes are made behind the replica's back: by another program,
-  // with the replica's connection gone.
-  await etcd.kill();
-  await until('it notices', () => !store.healthy(), { within });
-  const hidden = await startHidden(etcd);
-  await hidden('del', '/dmwg/v1/blue/nodes/0000000000000001');
-  for (let round = 0; round < 10; round++) await hidden('put', '/elsewhere', String(round));
-  await until('it caught up', () => store.healthy() && !store.snapshot().nodes.has(nodeId(1)), { within });
-  assert.equal(store.snapshot().nodes.size, 4);
-});
-
-/** Starts etcd, and compacts everything at once. */
-async function startHidden(etcd: TestEtcd): Promise<(...args: readonly string[]) => Promise<string>> {
-  await etcd.start();
-  await etcd.ctl('put', '/elsewhere', 'x');
-  const status = JSON.parse(await etcd.ctl('get', '/elsewhere', '-w', 'json')) as { header: { revision: number } };
-  await etcd.ctl('compact', String(status.header.revision));
-  return (...args) => etcd.ctl(...args);
-}
 
 test('wiped data: the mirror follows, and the replica announces itself again', async (t) => {
   const etcd = await etcdFor(t);

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './poll.ts';
@@ -65,6 +65,72 @@ export async function startTestEtcd(): Promise<TestEtcd> {
     close: async () => {
       await kill();
       await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface Proxy {
+  readonly endpoint: string;
+  /** Breaks all connections and takes no more. */
+  cut(): void;
+  heal(): void;
+  /** The next answer of etcd to anybody is lost, and its connection with it. */
+  loseAnswer(): void;
+  close(): Promise<void>;
+}
+
+/** A TCP connection to etcd that can be broken for one client without the others noticing. */
+export async function startProxy(to: string): Promise<Proxy> {
+  const port = Number(new URL(to).port);
+  const open = new Set<Socket>();
+  let isCut = false;
+  let losing = false;
+  const server = createServer((client) => {
+    const upstream = connect(port, '127.0.0.1');
+    const drop = (): void => {
+      for (const socket of [client, upstream]) {
+        socket.destroy();
+        open.delete(socket);
+      }
+    };
+    if (isCut) {
+      drop();
+      return;
+    }
+    for (const socket of [client, upstream]) {
+      open.add(socket);
+      socket.on('error', drop).on('close', drop);
+    }
+    client.pipe(upstream);
+    upstream.on('data', (data: Buffer) => {
+      // An acknowledgement of the transport is 9 or 17 bytes; an answer is longer.
+      if (losing && data.length > 40) {
+        losing = false;
+        drop();
+      } else client.write(data);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const cut = (): void => {
+    isCut = true;
+    for (const socket of open) socket.destroy();
+  };
+  return {
+    endpoint: `http://127.0.0.1:${String(address.port)}`,
+    cut,
+    heal: () => {
+      isCut = false;
+    },
+    loseAnswer: () => {
+      losing = true;
+    },
+    close: async () => {
+      cut();
+      server.close();
+      await once(server, 'close');
     },
   };
 }
