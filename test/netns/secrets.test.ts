@@ -58,7 +58,7 @@ test('secrets stay secret', async (t) => {
       secrets.set(`${agent.name} ${name}`, (await readFile(join(agent.stateDir, 'keys', name), 'utf8')).trim());
     }
     const live = await agent.host.run(['wg', 'show', 'all', 'private-key']);
-    for (const line of live.split('\n').filter(Boolean))
+    for (const line of live.split('\n').filter((one) => one.startsWith(agent.host.interfacePrefix)))
       secrets.set(`${agent.name} ${line.split('\t')[0] ?? ''}`, line.split('\t')[1] ?? '');
   }
   const pems = [

@@ -20,7 +20,7 @@ export function construct(plan: LabPlan, namespaceOf: (host: string) => string):
   };
 
   for (const segment of switches(plan)) {
-    within(switchName, `link add ${segment} type bridge`, `link set ${segment} up`);
+    within(switchName, `link add ${segment} type bridge`, `link set dev ${segment} up`);
   }
   let ports = 0;
   for (const [name, host] of all) {
@@ -32,13 +32,13 @@ export function construct(plan: LabPlan, namespaceOf: (host: string) => string):
         `link add name ${segment} netns ${namespaceOf(name)} type veth peer name ${port} netns ${namespaceOf(far)}`,
       );
       if (segment === internet) {
-        within(coreName, `address add ${coreAddress}/32 dev ${port}`, `link set ${port} up`);
+        within(coreName, `address add ${coreAddress}/32 dev ${port}`, `link set dev ${port} up`);
         within(coreName, `route add ${address}/32 dev ${port}`, ...routesTo(plan, host, address, port));
-        within(name, `address add ${address}/32 dev ${segment}`, `link set ${segment} up`);
+        within(name, `address add ${address}/32 dev ${segment}`, `link set dev ${segment} up`);
         within(name, `route add ${coreAddress} dev ${segment}`, `route add default via ${coreAddress}`);
       } else {
-        within(switchName, `link set ${port} master ${segment} up`);
-        within(name, `address add ${address} dev ${segment}`, `link set ${segment} up`);
+        within(switchName, `link set dev ${port} master ${segment} up`);
+        within(name, `address add ${address} dev ${segment}`, `link set dev ${segment} up`);
       }
     }
     if (host.gateway !== undefined) within(name, `route add default via ${host.gateway}`);

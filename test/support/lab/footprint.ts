@@ -26,11 +26,13 @@ export async function footprintOf(host: Host): Promise<Footprint> {
     .parse(JSON.parse(await host.run(['ip', '-j', 'link'])))
     .map((link) => link.ifname)
     .filter((name) => name.startsWith(prefix));
+  // Every namespace sees the sockets of all wireguard-go processes.
   const dump = await host.run(['wg', 'show', 'all', 'allowed-ips']);
   const peers = dump
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => line.replace('\t', ': ').replaceAll('\t', ' ').split(' '))
+    .split('
+')
+    .filter((line) => line.startsWith(prefix))
+    .map((line) => line.replace('	', ': ').replaceAll('	', ' ').split(' '))
     .map(([name = '', peer = '', ...allowed]) => [name, peer, ...allowed.sort()].join(' '));
   const found: string[] = [];
   for (const family of ['-4', '-6']) {

@@ -18,6 +18,8 @@ export interface Host {
   readonly namespace: string;
   /** For this host's agent, unique on this machine. */
   readonly interfacePrefix: string;
+  /** For tunnels that are not the agent's, unique too. */
+  readonly otherPrefix: string;
   /** Stdout of a program that must succeed. */
   run(argv: readonly string[], options?: RunOptions): Promise<string>;
   /** Any exit status is a result. */
@@ -37,11 +39,12 @@ interface HostOptions {
   readonly name: string;
   readonly namespace: string;
   readonly interfacePrefix: string;
+  readonly otherPrefix: string;
   /** Told about every program that is started. */
   readonly started: (program: Program) => void;
 }
 
-export function createHost({ name, namespace, interfacePrefix, started }: HostOptions): Host {
+export function createHost({ name, namespace, interfacePrefix, otherPrefix, started }: HostOptions): Host {
   let counters = 0;
   const inside = (argv: readonly string[]): string[] => ['ip', 'netns', 'exec', namespace, ...argv];
   const spawn = (argv: readonly string[], options?: RunOptions): Program => {
@@ -55,13 +58,14 @@ export function createHost({ name, namespace, interfacePrefix, started }: HostOp
     name,
     namespace,
     interfacePrefix,
+    otherPrefix,
     run: (argv, options) => run(inside(argv), options),
     runAny: (argv, options) => runAny(inside(argv), options),
     spawn,
     startPing,
     ping: (options) => startPing(options).result(),
     link: async (interfaceName, state) => {
-      await run(['ip', '-n', namespace, 'link', 'set', interfaceName, state]);
+      await run(['ip', '-n', namespace, 'link', 'set', 'dev', interfaceName, state]);
     },
     capture: async (interfaceName, filter, direction) => {
       const options = [

@@ -53,8 +53,8 @@ export async function createLab(plan: LabPlan): Promise<Lab> {
     await batch([], [...add, ...work.machine]);
     for (const [name, lines] of work.inside) await batch(['-n', namespaceOf(name)], lines);
     for (const name of work.namespaces) {
-      const prefix = interfacePrefix();
-      prefixes.push(prefix);
+      const own = { interfacePrefix: interfacePrefix(), otherPrefix: interfacePrefix() };
+      prefixes.push(own.interfacePrefix, own.otherPrefix);
       const started = (program: Program): void => {
         programs.push(program);
       };
@@ -63,7 +63,7 @@ export async function createLab(plan: LabPlan): Promise<Lab> {
         createHost({
           name,
           namespace: namespaceOf(name),
-          interfacePrefix: prefix,
+          ...own,
           started,
         }),
       );
@@ -126,8 +126,18 @@ async function hostState(host: Host): Promise<string> {
   const results = await Promise.all(
     commands.map((argv) => host.runAny(argv).catch((error: unknown) => ({ stdout: String(error) }))),
   );
-  const texts = results.map(({ stdout }, index) => `# ${commands[index]?.join(' ') ?? ''}\n${stdout}`);
+  const texts = results.map(({ stdout }, index) => `# ${commands[index]?.join(' ') ?? ''}\n${ofHost(host, stdout)}`);
   return [`## ${host.name} (${host.namespace})`, ...texts].join('\n');
+}
+
+/** Without the paragraphs about interfaces of others: wg shows those of wireguard-go in all namespaces. */
+function ofHost(host: Host, text: string): string {
+  const foreign = (part: string): boolean =>
+    part.startsWith('interface: ') && !part.startsWith(`interface: ${host.interfacePrefix}`);
+  return text
+    .split(/\n(?=interface: )/)
+    .filter((part) => !foreign(part))
+    .join('\n');
 }
 
 /** Ends what runs in the namespaces, by pid, and deletes them. Synchronous: also for the end of the process. */

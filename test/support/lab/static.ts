@@ -1,6 +1,8 @@
 // WireGuard set up by hand, as people do without dmwg: what the product is compared with.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Host } from './host.ts';
-import { interfacePrefix } from './names.ts';
 import { run } from './process.ts';
 
 export interface StaticPeer {
@@ -24,17 +26,26 @@ export interface StaticTunnelPlan {
   readonly mtu: number;
 }
 
+let tunnels = 0;
+
 /** Kernel WireGuard if there is, else wireguard-go: the choice that the agent makes too. */
 export async function createStaticTunnel(host: Host, plan: StaticTunnelPlan): Promise<StaticTunnel> {
-  const name = `${interfacePrefix()}0`;
+  tunnels += 1;
+  const name = `${host.otherPrefix}${String(tunnels)}`;
   const privateKey = (await run(['wg', 'genkey'])).trim();
   const publicKey = (await run(['wg', 'pubkey'], { input: privateKey })).trim();
   if ((await host.runAny(['ip', 'link', 'add', name, 'type', 'wireguard'])).code !== 0) {
-    await host.run(['wireguard-go', name], { env: { LOG_LEVEL: 'silent', WG_PROCESS_FOREGROUND: '0' } });
+    await host.run(['wireguard-go', name], { env: { LOG_LEVEL: 'silent' } });
   }
-  await host.run(['wg', 'set', name, 'listen-port', String(plan.port), 'private-key', '/dev/stdin'], {
-    input: privateKey,
-  });
+  const folder = await mkdtemp(join(tmpdir(), 'dmwg-key-'));
+  await writeFile(
+    join(folder, 'key'),
+    `${privateKey}
+`,
+    { mode: 0o600 },
+  );
+  await host.run(['wg', 'set', name, 'listen-port', String(plan.port), 'private-key', join(folder, 'key')]);
+  await rm(folder, { recursive: true });
   await host.run(['ip', 'address', 'add', plan.address, 'dev', name]);
   await host.run(['ip', 'link', 'set', name, 'mtu', String(plan.mtu), 'up']);
   return {
