@@ -44,8 +44,8 @@ interface InitOptions extends OutputOptions {
   readonly mtu: string;
 }
 
-/** Of the registry's and the operator's certificate. Nodes get short ones that they renew themselves. */
-const validity = seconds(10 * 365 * 86_400);
+/** The registry renews its certificate itself; an operator's stays as it is. */
+const validity = { registry: seconds(365 * 86_400), admin: seconds(10 * 365 * 86_400) };
 const d = registryDefaults;
 
 export function addInit(program: Command, io: Io): void {
@@ -205,7 +205,7 @@ async function issue(
       csr,
       identity,
       name,
-      validity,
+      validity: validity[name],
       usage: address ? 'both' : 'client',
       dnsNames: hosts.filter((host) => !parseAddress(host).ok),
       ipAddresses: hosts.filter((host) => parseAddress(host).ok),

@@ -53,10 +53,7 @@ const causes: readonly (readonly [RegExp, (address: string, details: string) => 
     (at) => `the certificate of the registry at ${at} has expired, or this machine's clock is wrong`,
   ],
   [/not yet valid/i, (at) => `the certificate of the registry at ${at} is not valid yet: set this machine's clock`],
-  [
-    /not that of a registry|altnames|does not match/i,
-    (at, details) => `what answers at ${at} is not the registry: ${details}`,
-  ],
+  [/not that of a registry/i, (at, details) => `what answers at ${at} is not the registry: ${details}`],
   [/timeout|ETIMEDOUT/i, silent],
   [
     /wrong version number|ECONNRESET|socket hang up/i,

@@ -1,10 +1,11 @@
 // One connection to a registry: calls with a deadline, the next replica if one cannot be reached, and errors as a line that
 // says what to do.
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import type { PeerCertificate } from 'node:tls';
 import {
   type CallOptions,
   Channel,
   type ChannelCredentials,
+  type ChannelOptions,
   type ClientUnaryCall,
   connectivityState,
   credentials,
@@ -15,6 +16,8 @@ import {
 import { AdminServiceClient, QueryServiceClient } from '#proto/gen/dmwg/v1/admin.ts';
 import { EnrolmentServiceClient } from '#proto/gen/dmwg/v1/enrolment.ts';
 import { NhrpServiceClient } from '#proto/gen/dmwg/v1/nhrp.ts';
+import { parseIdentity } from '#proto/kit/certificate.ts';
+import { registryChannelOptions } from '#proto/kit/registry-credentials.ts';
 import { isServiceError, type Reached, rpcError } from './rpc-error.ts';
 
 /** How to reach a registry and as whom. */
@@ -91,7 +94,7 @@ interface Address {
   readonly uri: string;
   readonly reached: Reached;
   readonly credentials: ChannelCredentials;
-  readonly options: Record<string, string>;
+  readonly options: ChannelOptions;
 }
 
 interface Target {
@@ -113,34 +116,24 @@ function targetsOf(access: Access): Address[] {
       Buffer.from(access.ca),
       identity ? Buffer.from(identity.key) : null,
       identity ? Buffer.from(identity.certificate) : null,
-      { checkServerIdentity: (_host, certificate) => checkRegistry(address, access.overlay, certificate) },
+      { checkServerIdentity: (_host, certificate) => checkRegistry(access.overlay, certificate) },
     ),
-    // Fixed, because Node warns when an IP address is sent as server name. checkRegistry compares the real one.
-    options: { 'grpc.ssl_target_name_override': 'registry.dmwg.invalid' },
+    options: registryChannelOptions(address),
   }));
 }
 
 /**
- * The certificate must be for this host and be the registry's: a node of the same overlay has one of the same CA, and must
- * not pass for the registry.
+ * A node of the same overlay has a certificate of the same CA, and must not pass for the registry. The host is not compared:
+ * a registry is the same under every name and address.
  */
-function checkRegistry(address: string, overlay: string, certificate: PeerCertificate): Error | undefined {
-  const host = hostOf(address);
-  const names = (certificate.subjectaltname ?? '').split(', ');
-  if (!names.some((name) => name.startsWith(`URI:dmwg://${overlay}/registry/`))) {
-    return new Error(`the certificate is not that of a registry of overlay ${overlay}`);
-  }
-  return checkServerIdentity(host, certificate);
-}
-
-/** The host of "host:port" or "[v6]:port". */
-export function hostOf(address: string): string {
-  const host = address.slice(0, address.lastIndexOf(':'));
-  return host.startsWith('[') ? host.slice(1, -1) : host;
+function checkRegistry(overlay: string, certificate: PeerCertificate): Error | undefined {
+  const identity = parseIdentity(certificate.raw);
+  if (identity.ok && identity.value.kind === 'registry' && identity.value.overlay === overlay) return undefined;
+  return new Error(`the certificate is not that of a registry of overlay ${overlay}`);
 }
 
 function openTarget(address: Address): Target {
-  const channel = new Channel(address.uri, address.credentials, { 'grpc.enable_http_proxy': 0, ...address.options });
+  const channel = new Channel(address.uri, address.credentials, address.options);
   const options = { channelOverride: channel };
   return {
     reached: address.reached,

@@ -55,7 +55,16 @@ test('the token may come from standard input, and the first registry of several 
   await using dir = await scratchDir();
   await using registry = await startRegistry(dir.path);
   const token = registry.token({ addresses: ['127.0.0.1:1', registry.address] });
-  const arguments_ = ['join', '-', '--state-dir', join(dir.path, 'n'), '--role', 'hub', '--endpoint', '192.0.2.1:51820'];
+  const arguments_ = [
+    'join',
+    '-',
+    '--state-dir',
+    join(dir.path, 'n'),
+    '--role',
+    'hub',
+    '--endpoint',
+    '192.0.2.1:51820',
+  ];
   const joined = await dmwg(arguments_, { input: `${token.slice(0, 40)}\n${token.slice(40)}\n` });
   assert.equal(joined.code, 0, joined.err);
   const config = must(parseAgentConfig(await readFile(join(dir.path, 'n', 'agent.yaml'), 'utf8')));
@@ -105,7 +114,8 @@ test('every wrong argument of join is named at once, and the registry is not ask
   const wrong = ['--name', 'A_b', '--role', 'hub', '--prefix', '10.0.0.1/8', '--address', 'x'];
   const joined = await dmwg(['join', registry.token(), '--state-dir', node, ...wrong]);
   assert.equal(joined.code, 2);
-  for (const flag of ['--name', '--prefix', '--endpoint', '--address']) assert.ok(joined.err.includes(`${flag}: `), flag);
+  for (const flag of ['--name', '--prefix', '--endpoint', '--address'])
+    assert.ok(joined.err.includes(`${flag}: `), flag);
   assert.equal(joined.err.split('\n').length, 2);
   assert.deepEqual(registry.calls, []);
 

@@ -7,7 +7,6 @@ import { parseAddress } from '#proto/model/address.ts';
 import { type DmvpnPeer, dmvpnPeers } from '#registry/cli/dmvpn.ts';
 import { labelOf } from '#registry/cli/join.ts';
 import { resolutionView } from '#registry/cli/resolve.ts';
-import { hostOf } from '#registry/cli/rpc.ts';
 import { rpcError } from '#registry/cli/rpc-error.ts';
 import { statusText } from '#registry/cli/status.ts';
 import { formatSpan, formatTable } from '#registry/cli/table.ts';
@@ -36,10 +35,6 @@ test('spans are printed as routers do', () => {
 test('a host name becomes a label', () => {
   const labels = ['Web_1.example.net', '--a--', 'x'.repeat(80), '...', 'straße'].map(labelOf);
   assert.deepEqual(labels, ['web-1', 'a', 'x'.repeat(63), '', 'stra-e']);
-});
-
-test('the host of an address', () => {
-  assert.deepEqual(['a.b:1', '192.0.2.1:7443', '[2001:db8::1]:7443'].map(hostOf), ['a.b', '192.0.2.1', '2001:db8::1']);
 });
 
 const node: NodeView = {
