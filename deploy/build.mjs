@@ -58,13 +58,6 @@ async function copyProtoFiles(target) {
   }
 }
 
-async function exists(path) {
-  return readFile(path).then(
-    () => true,
-    () => false,
-  );
-}
-
 /** One program at a time: a fault in one does not keep the others from being built. */
 async function bundle(name, source, outdir) {
   await build({
@@ -111,10 +104,6 @@ const fresh = await mkdtemp(join(dist, '.build-'));
 try {
   await copyProtoFiles(fresh);
   for (const [name, source] of Object.entries(entryPoints)) {
-    if (!(await exists(join(root, source)))) {
-      console.warn(`build: ${source} does not exist yet`);
-      continue;
-    }
     try {
       await bundle(name, source, join(fresh, 'bin'));
       await makeCache(name, join(fresh, 'bin'));
