@@ -20,15 +20,19 @@ export interface ObserveHost {
 /** Everything on this host that is ours. One moment's picture but for what changes while it is taken. */
 export async function observeHost(options: ObserveHost): Promise<HostState> {
   const { run, interfacePrefix } = options;
-  const [links, devices, routes, firewall, sysctls] = await Promise.all([
-    observeLinks(run, interfacePrefix),
-    observeWireguard(run),
+  const [interfaces, routes, firewall, sysctls] = await Promise.all([
+    observeTunnels(run, interfacePrefix),
     observeRoutes(run, interfacePrefix),
     observeFirewall(run, firewallTable(interfacePrefix)),
     observeSysctls(options.desiredSysctls.keys(), options.readSysctl),
   ]);
-  const interfaces = new Map([...links].map(([name, link]) => [name, tunnelOf(link, devices.get(name))] as const));
   return { interfaces, routes, firewall, sysctls };
+}
+
+async function observeTunnels(run: Run, interfacePrefix: string): Promise<Map<string, TunnelState>> {
+  const links = await observeLinks(run, interfacePrefix);
+  const devices = await observeWireguard(run, links.keys());
+  return new Map([...links].map(([name, link]) => [name, tunnelOf(link, devices.get(name))] as const));
 }
 
 function tunnelOf(link: LinkState, device: DeviceState | undefined): TunnelState {

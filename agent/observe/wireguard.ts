@@ -20,13 +20,26 @@ export interface PeerStatistics {
   readonly txBytes: number;
 }
 
-/** Every WireGuard interface that wg can reach, by name; foreign ones, too. */
-export async function observeWireguard(run: Run): Promise<Map<string, DeviceState>> {
+/**
+ * The named interfaces; those that are gone are left out. One `wg` each, in parallel: `wg show all` asks every wireguard-go
+ * of the machine, those of other network namespaces too, and waits for ever if one of them hangs.
+ */
+export async function observeWireguard(run: Run, names: Iterable<string>): Promise<Map<string, DeviceState>> {
+  const devices = new Map<string, DeviceState>();
+  await Promise.all(
+    [...names].map(async (name) => {
+      const device = await observeDevice(run, name);
+      if (device) devices.set(name, device);
+    }),
+  );
+  return devices;
+}
+
+async function observeDevice(run: Run, name: string): Promise<DeviceState | undefined> {
   try {
-    return parseDevices((await run('wg', ['show', 'all', 'dump'])).stdout);
+    return parseDevice((await run('wg', ['show', name, 'dump'])).stdout);
   } catch (error) {
-    // Every interface that wg listed was gone when it looked.
-    if (error instanceof ExecError && error.stderr.startsWith('Unable to access interface')) return new Map();
+    if (error instanceof ExecError && error.stderr.startsWith('Unable to access interface')) return undefined;
     throw error;
   }
 }
@@ -36,24 +49,16 @@ export async function observePeers(run: Run, name: string): Promise<Map<PublicKe
   return parsePeerStatistics((await run('wg', ['show', name, 'dump'])).stdout);
 }
 
-/** `dump`: of `wg show all dump`. A device has five fields a line, a peer nine. */
-export function parseDevices(dump: string): Map<string, DeviceState> {
-  const devices = new Map<string, DeviceState & { readonly peers: Map<PublicKey, PeerState> }>();
-  for (const [name, ...fields] of lines(dump)) {
-    if (name === undefined) continue;
-    if (fields.length === 4) {
-      const publicKey = parsePublicKey(fields[1] ?? '');
-      devices.set(name, {
-        publicKey: publicKey.ok ? publicKey.value : undefined,
-        listenPort: Number(fields[2]),
-        peers: new Map(),
-      });
-      continue;
-    }
+/** `dump`: of `wg show NAME dump`. The device has four fields on the first line, a peer eight. */
+export function parseDevice(dump: string): DeviceState {
+  const [device, ...others] = lines(dump);
+  const publicKey = parsePublicKey(device?.[1] ?? '');
+  const peers = new Map<PublicKey, PeerState>();
+  for (const fields of others) {
     const peer = parsePeer(fields);
-    if (peer) devices.get(name)?.peers.set(peer.publicKey, peer);
+    if (peer) peers.set(peer.publicKey, peer);
   }
-  return devices;
+  return { publicKey: publicKey.ok ? publicKey.value : undefined, listenPort: Number(device?.[2] ?? 0), peers };
 }
 
 /** `dump`: of `wg show NAME dump`. */

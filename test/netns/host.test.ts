@@ -12,7 +12,9 @@ import {
 } from '#agent/decide/host.ts';
 import { execute, follow } from '#agent/io/exec.ts';
 import { observeActivity } from '#agent/observe/activity.ts';
+import { monitorKernel } from '#agent/observe/kernel-monitor.ts';
 import { observePeers } from '#agent/observe/wireguard.ts';
+import { systemClock } from '#proto/kit/clock.ts';
 import { parseAddress, parsePrefix, type Prefix } from '#proto/model/address.ts';
 import { type Endpoint, parseEndpoint } from '#proto/model/endpoint.ts';
 import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
@@ -136,6 +138,7 @@ test('touches nothing that is not its own', async (t) => {
   const own = `${host.prefix}0`;
   // A name like ours, on something that is no tunnel.
   await host.run('ip', ['link', 'add', 'dev', 'eth0', 'type', 'veth', 'peer', 'name', `${host.prefix}9`]);
+  await host.run('sysctl', ['-q', '-w', 'net.ipv6.conf.eth0.disable_ipv6=1']);
   await host.run('ip', ['link', 'set', `${host.prefix}9`, 'up']);
   await host.run('ip', ['address', 'add', '192.0.2.1/24', 'dev', 'eth0']);
   await host.run('ip', ['link', 'set', 'eth0', 'up']);
@@ -275,7 +278,11 @@ test('makes an interface again after its daemon was killed, and at once after it
   await host.pass(desired);
   if ((await host.sockets()).length > 0) {
     const { stdout } = await execute('pgrep', ['-f', '-x', `wireguard-go ${name}`]);
-    process.kill(Number(stdout.trim()), 'SIGKILL');
+    const daemon = stdout.trim();
+    const session = async (pid: string): Promise<string> =>
+      (await execute('ps', ['-o', 'sid=', '-p', pid])).stdout.trim();
+    assert.notEqual(await session(daemon), await session(String(process.pid)), 'it would go with the agent');
+    process.kill(Number(daemon), 'SIGKILL');
     await until('no interface', async () => (await host.observe()).interfaces.size === 0, { within: 5000 });
     assert.equal((await host.pass(desired)).length, 2);
     assert.deepEqual(await host.pass(desired), []);
@@ -347,4 +354,22 @@ test('indicates a pair once, and remembers who is in use', async (t) => {
   ]);
   ended.abort();
   await listening;
+});
+
+test('hears of changes in the kernel', async (t) => {
+  const host = await hostNamespace(t);
+  const stop = new AbortController();
+  let changes = 0;
+  const inside: typeof follow = (program, args, onLine, signal) =>
+    follow('ip', ['netns', 'exec', host.name, program, ...args], onLine, signal);
+  const onChange = (): void => void (changes += 1);
+  const monitoring = monitorKernel({ follow: inside, onChange, clock: systemClock, random: Math.random }, stop.signal);
+  const heard = async (): Promise<boolean> => {
+    await host.run('ip', ['address', 'add', '192.0.2.1/32', 'dev', 'lo']);
+    await host.run('ip', ['address', 'del', '192.0.2.1/32', 'dev', 'lo']);
+    return changes > 0;
+  };
+  await until('a change is heard of', heard, { within: 5000 });
+  stop.abort();
+  await monitoring;
 });

@@ -6,7 +6,7 @@ import { parseFirewall } from '#agent/observe/firewall.ts';
 import { monitorKernel } from '#agent/observe/kernel-monitor.ts';
 import { parseLinks } from '#agent/observe/links.ts';
 import { parseRoutes } from '#agent/observe/routes.ts';
-import { observeWireguard, parseDevices, parsePeerStatistics } from '#agent/observe/wireguard.ts';
+import { observeWireguard, parseDevice, parsePeerStatistics } from '#agent/observe/wireguard.ts';
 import { systemClock } from '#proto/kit/clock.ts';
 import { parsePublicKey } from '#proto/model/key.ts';
 import { must } from '#proto/model/result.ts';
@@ -70,37 +70,39 @@ test('routes: those of our interfaces', () => {
 });
 
 const dump = [
-  ['dmwg0', secret, key(1), '51820', 'off'],
-  ['dmwg0', key(2), secret, '192.0.2.1:51820', '10.1.0.0/16,fd00::1/128', '1700000000', '10', '20', '25'],
-  ['dmwg0', key(3), '(none)', '(none)', '(none)', '0', '0', '0', 'off'],
-  ['dmwg0', key(4), '(none)', '[fe80::1%eth0]:5', '(none)', '0', '0', '0', 'off'],
-  ['dmwg0', 'broken'],
-  ['fresh0', '(none)', '(none)', '0', 'off'],
+  [secret, key(1), '51820', 'off'],
+  [key(2), secret, '192.0.2.1:51820', '10.1.0.0/16,fd00::1/128', '1700000000', '10', '20', '25'],
+  [key(3), '(none)', '(none)', '(none)', '0', '0', '0', 'off'],
+  [key(4), '(none)', '[fe80::1%eth0]:5', '(none)', '0', '0', '0', 'off'],
+  ['broken'],
 ]
   .map((fields) => `${fields.join('\t')}\n`)
   .join('');
 
-test('wireguard: devices and peers, and no secret', () => {
-  const devices = parseDevices(dump);
-  const peers = devices.get('dmwg0')?.peers;
-  assert.deepEqual([...(peers?.keys() ?? [])], [key(2), key(3), key(4)]);
-  assert.deepEqual(peers?.get(key(2)), {
+test('wireguard: device and peers, and no secret', () => {
+  const device = parseDevice(dump);
+  assert.deepEqual([device.publicKey, device.listenPort], [key(1), 51820]);
+  assert.deepEqual([...device.peers.keys()], [key(2), key(3), key(4)]);
+  assert.deepEqual(device.peers.get(key(2)), {
     publicKey: key(2),
     endpoint: '192.0.2.1:51820',
     allowedIps: new Set(['10.1.0.0/16', 'fd00::1/128']),
     keepalive: 25,
   });
-  assert.deepEqual(peers.get(key(3)), { publicKey: key(3), endpoint: undefined, allowedIps: new Set(), keepalive: 0 });
-  assert.equal(peers.get(key(4))?.endpoint, undefined);
-  assert.deepEqual(devices.get('fresh0'), { publicKey: undefined, listenPort: 0, peers: new Map() });
-  const shown = JSON.stringify([...devices].map(([name, device]) => [name, device, [...device.peers]]));
-  assert.ok(!shown.includes(secret));
+  const bare = { publicKey: key(3), endpoint: undefined, allowedIps: new Set(), keepalive: 0 };
+  assert.deepEqual(device.peers.get(key(3)), bare);
+  assert.deepEqual(device.peers.get(key(4)), { ...bare, publicKey: key(4) });
+  assert.ok(!JSON.stringify([device, [...device.peers]]).includes(secret));
+});
+
+test('wireguard: an interface that has no key yet', () => {
+  const fresh = { publicKey: undefined, listenPort: 0, peers: new Map() };
+  assert.deepEqual(parseDevice('(none)\t(none)\t0\toff\n'), fresh);
+  assert.deepEqual(parseDevice(''), fresh);
 });
 
 test('wireguard: statistics of the peers of one interface', () => {
-  const lines = dump.split('\n').filter((line) => line.startsWith('dmwg0'));
-  const one = lines.map((line) => line.slice('dmwg0\t'.length)).join('\n');
-  const peers = parsePeerStatistics(one);
+  const peers = parsePeerStatistics(dump);
   assert.deepEqual([...peers.keys()], [key(2), key(3), key(4)]);
   assert.deepEqual(peers.get(key(2)), {
     endpoint: '192.0.2.1:51820',
@@ -115,9 +117,9 @@ test('wireguard: an interface that went while wg looked is no failure, anything 
   const failing = (stderr: string): Run => {
     return () => Promise.reject(new ExecError({ program: 'wg', args: [], exitCode: 1, stderr, message: stderr }));
   };
-  const gone = await observeWireguard(failing('Unable to access interface dmwg0: No such device'));
+  const gone = await observeWireguard(failing('Unable to access interface dmwg0: No such device'), ['dmwg0']);
   assert.equal(gone.size, 0);
-  await assert.rejects(observeWireguard(failing('Unable to list interfaces: Permission denied')), ExecError);
+  await assert.rejects(observeWireguard(failing('Operation not permitted'), ['dmwg0']), ExecError);
 });
 
 test('firewall: the table of another version, or of someone else, reads as none', () => {
