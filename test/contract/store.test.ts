@@ -90,9 +90,9 @@ test('nothing is lost when etcd dies again and again under writes', async (t) =>
   const etcd = await etcdFor(t);
   const [a, b] = [await storeFor(t, etcd, 'a'), await storeFor(t, etcd, 'b')];
   const acknowledged: number[] = [];
-  let stop = false;
+  const enough = new AbortController();
   const writing = (async () => {
-    for (let number = 1; !stop && number < 250; number++) {
+    for (let number = 1; !enough.signal.aborted && number < 250; number++) {
       const result = await a.commit(enrol(number));
       if (result.ok) acknowledged.push(number);
       else assert.equal(result.fault.code, 'unavailable');
@@ -103,7 +103,7 @@ test('nothing is lost when etcd dies again and again under writes', async (t) =>
     await etcd.kill();
     await etcd.start();
   }
-  stop = true;
+  enough.abort();
   await writing;
   succeeded(await a.commit(enrol(254)));
   await until('b has the last one', () => b.snapshot().nodes.has(nodeId(254)), { within });

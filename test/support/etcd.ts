@@ -26,18 +26,36 @@ export interface TestEtcd {
 }
 
 export async function startTestEtcd(): Promise<TestEtcd> {
+  const [etcd] = await startTestCluster(1);
+  if (etcd === undefined) throw new Error('a cluster of one has one');
+  return etcd;
+}
+
+/** Several members of one cluster; resolves when all are healthy. */
+export async function startTestCluster(size: number): Promise<readonly TestEtcd[]> {
+  const ports = await freePorts(2 * size);
+  const members = Array.from({ length: size }, (_, index) => ({
+    name: `member-${String(index)}`,
+    endpoint: `http://127.0.0.1:${String(ports[2 * index])}`,
+    peer: `http://127.0.0.1:${String(ports[2 * index + 1])}`,
+  }));
+  const cluster = members.map(({ name, peer }) => `${name}=${peer}`).join(',');
+  return Promise.all(members.map((member) => startMember(member, cluster)));
+}
+
+async function startMember(
+  { name, endpoint, peer }: { readonly name: string; readonly endpoint: string; readonly peer: string },
+  cluster: string,
+): Promise<TestEtcd> {
   const dir = await mkdtemp(join(tmpdir(), 'dmwg-etcd-'));
-  const [clientPort, peerPort] = await freePorts();
-  const endpoint = `http://127.0.0.1:${String(clientPort)}`;
-  const peer = `http://127.0.0.1:${String(peerPort)}`;
   const data = join(dir, 'data');
   let child: ChildProcess | undefined;
 
   const start = async (): Promise<void> => {
-    const args = ['--pdeathsig', 'KILL', '--', 'etcd', '--name', 'test', '--data-dir', data];
+    const args = ['--pdeathsig', 'KILL', '--', 'etcd', '--name', name, '--data-dir', data];
     args.push('--listen-client-urls', endpoint, '--advertise-client-urls', endpoint, '--listen-peer-urls', peer);
-    args.push('--initial-advertise-peer-urls', peer, '--initial-cluster', `test=${peer}`, '--logger', 'zap');
-    args.push('--heartbeat-interval', '20', '--election-timeout', '200', '--log-level', 'error');
+    args.push('--initial-advertise-peer-urls', peer, '--initial-cluster', cluster, '--logger', 'zap');
+    args.push('--heartbeat-interval', '50', '--election-timeout', '500', '--log-level', 'error');
     child = spawn('setpriv', args, { stdio: 'ignore' });
     await until('etcd is healthy', async () => (await fetch(`${endpoint}/health`)).ok, { within: 10_000, every: 20 });
   };
@@ -147,9 +165,9 @@ async function etcdctl(endpoint: string, args: readonly string[]): Promise<strin
   return output;
 }
 
-/** Two different ports that were free a moment ago. */
-async function freePorts(): Promise<readonly [number, number]> {
-  const servers = [createServer(), createServer()] as const;
+/** Different ports that were free a moment ago. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
   const ports: number[] = [];
   for (const server of servers) {
     server.listen(0, '127.0.0.1');
@@ -162,7 +180,5 @@ async function freePorts(): Promise<readonly [number, number]> {
     server.close();
     await once(server, 'close');
   }
-  const [first, second] = ports;
-  if (first === undefined || second === undefined) throw new Error('no port');
-  return [first, second];
+  return ports;
 }
