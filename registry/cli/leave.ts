@@ -7,6 +7,7 @@ import { agentStatus } from './agent-socket.ts';
 import { fromNode } from './find.ts';
 import type { Io } from './io.ts';
 import { withRegistry } from './rpc.ts';
+import { CallError } from './rpc-error.ts';
 import { nodeStateDir, type StateDirOptions, withStateDir } from './state-dir.ts';
 
 interface LeaveOptions extends StateDirOptions, DownOptions {
@@ -41,7 +42,12 @@ function withAgentPlace(command: Command): Command {
 async function leave(io: Io, options: LeaveOptions): Promise<void> {
   const dir = await nodeStateDir(io, options);
   await deregister(io, dir, options.force === true);
-  await runAgentDown(io, dir, options);
+  try {
+    await runAgentDown(io, dir, options);
+  } catch (error) {
+    io.err(`dmwg: the node is de-registered, but not taken down; run dmwg leave --state-dir ${dir} again\n`);
+    throw error;
+  }
   io.out('Tunnels, routes and rules are gone.\n');
   if (await agentRuns(dir)) io.err(`dmwg: the agent of ${dir} still runs; stop it\n`);
   // agent.yaml first: without it the directory is no longer a node's.
@@ -57,6 +63,10 @@ async function deregister(io: Io, dir: string, force: boolean): Promise<void> {
     io.out('The registry has forgotten this node.\n');
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
+    if (error instanceof CallError && error.fault === 'revoked') {
+      io.out('The registry had forgotten this node before.\n');
+      return;
+    }
     if (!force) throw new ProgramError(`${error.message}; nothing was changed: try again, or go on with --force`);
     io.err(`dmwg: the registry was not told: ${error.message}; revoke this node there\n`);
   }

@@ -12,13 +12,24 @@ export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'details' in error;
 }
 
-export function rpcError(error: ServiceError, reached: Reached): ProgramError {
-  return new ProgramError(describe(error, reached).replaceAll(/\s*\n\s*/g, ' '));
+/** A call that failed. `fault` is the registry's constant for the reason, such as "revoked"; absent if it gave none. */
+export class CallError extends ProgramError {
+  readonly fault: string | undefined;
+
+  constructor(message: string, fault: string | undefined) {
+    super(message);
+    this.fault = fault;
+  }
+}
+
+export function rpcError(error: ServiceError, reached: Reached): CallError {
+  const fault = error.metadata.get('dmwg-fault')[0]?.toString();
+  // The registry's own refusals say what to do.
+  const message = fault === undefined ? describe(error, reached) : error.details;
+  return new CallError(message.replaceAll(/\s*\n\s*/g, ' '), fault);
 }
 
 function describe(error: ServiceError, { address, identity }: Reached): string {
-  // The registry's own refusals say what to do.
-  if (error.metadata.get('dmwg-fault').length > 0) return error.details;
   switch (error.code) {
     case status.UNAVAILABLE:
       return connectionCause(error.details, address);

@@ -3,8 +3,8 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import test from 'node:test';
-import { parse } from 'yaml';
-import { dmwg, scratchDir, startRegistry } from './cli-registry.ts';
+import { status } from '@grpc/grpc-js';
+import { dmwg, refuse, scratchDir, startRegistry } from './cli-registry.ts';
 
 test('status shows what the agent says; down and leave run its program', async (t) => {
   await using dir = await scratchDir();
@@ -79,4 +79,27 @@ test('status shows what the agent says; down and leave run its program', async (
   assert.equal(registry.calls.at(-1)?.method, 'leave');
   assert.deepEqual(await readdir(node), []);
   await rm(node, { recursive: true });
+});
+
+test('a revoked node leaves without --force, and a failed take-down is done again by a second leave', async () => {
+  await using dir = await scratchDir();
+  let forgotten = false;
+  const leave = (): object => {
+    if (forgotten) throw refuse(status.PERMISSION_DENIED, 'node a was revoked or has left', 'revoked');
+    forgotten = true;
+    return {};
+  };
+  await using registry = await startRegistry(dir.path, { leave });
+  const node = join(dir.path, 'n');
+  assert.equal((await dmwg(['join', registry.token(), '--state-dir', node, '--name', 'a'])).code, 0);
+  const program = join(dir.path, 'cli.cjs');
+  await writeFile(join(dir.path, 'agent.cjs'), 'process.exit(3);');
+  const failed = await dmwg(['leave', '--state-dir', node], { program });
+  assert.equal(failed.code, 3);
+  assert.match(failed.err, /de-registered, but not taken down; run dmwg leave/);
+  await writeFile(join(dir.path, 'agent.cjs'), '');
+  const left = await dmwg(['leave', '--state-dir', node], { program });
+  assert.equal(left.code, 0, left.err);
+  assert.match(left.out, /had forgotten this node before/);
+  assert.deepEqual(await readdir(node), []);
 });

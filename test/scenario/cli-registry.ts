@@ -99,10 +99,10 @@ export interface FakeRegistry {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A handler that throws gives its error: `refuse(code, text)`. */
-export function refuse(code: status, details: string): Error {
+/** A handler that throws gives its error: `refuse(code, text)`. `fault` is the registry's constant for the reason. */
+export function refuse(code: status, details: string, fault = 'test'): Error {
   const metadata = new Metadata();
-  metadata.set('dmwg-fault', 'test');
+  metadata.set('dmwg-fault', fault);
   return Object.assign(new Error(details), { code, details, metadata });
 }
 

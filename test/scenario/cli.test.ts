@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
-import { parse } from 'yaml';
 import { parseRegistryConfig } from '#proto/codec/registry-config.ts';
 import { must } from '#proto/model/result.ts';
 import { dmwg, initArguments, scratchDir } from './cli-registry.ts';
