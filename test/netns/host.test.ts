@@ -1,95 +1,16 @@
 // The agent's hands on the real ip, wg and nft, with the kernel's WireGuard or wireguard-go.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import test from 'node:test';
-import {
-  type FirewallState,
-  type HostState,
-  type PeerState,
-  type RouteState,
-  routeKey,
-  type TunnelState,
-} from '#agent/decide/host.ts';
-import { execute, follow } from '#agent/io/exec.ts';
-import { observeActivity } from '#agent/observe/activity.ts';
-import { monitorKernel } from '#agent/observe/kernel-monitor.ts';
+import type { TunnelState } from '#agent/decide/host.ts';
+import { execute } from '#agent/io/exec.ts';
 import { observePeers } from '#agent/observe/wireguard.ts';
-import { systemClock } from '#proto/kit/clock.ts';
-import { parseAddress, parsePrefix, type Prefix } from '#proto/model/address.ts';
-import { type Endpoint, parseEndpoint } from '#proto/model/endpoint.ts';
-import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
+import { parseAddress } from '#proto/model/address.ts';
+import type { PublicKey } from '#proto/model/key.ts';
 import { must } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import { until } from '#test/support/poll.ts';
-import { type HostNamespace, hostNamespace, nothing } from './host-namespace.ts';
-
-const prefix = (text: string): Prefix => must(parsePrefix(text));
-const endpoint = (text: string): Endpoint => must(parseEndpoint(text));
-const linkPrefix = prefix('fd6d:7764:6700::/64');
-
-function randomKey(): PublicKey {
-  const bytes = randomBytes(32);
-  return must(parsePublicKey(bytes.toString('base64')));
-}
-
-function peer(allowed: readonly string[], settings: Partial<PeerState> = {}): PeerState {
-  return {
-    publicKey: randomKey(),
-    endpoint: endpoint('127.0.0.1:4242'),
-    allowedIps: new Set(allowed.map(prefix)),
-    keepalive: seconds(0),
-    ...settings,
-  };
-}
-
-async function tunnel(
-  host: HostNamespace,
-  name: string,
-  addresses: readonly string[],
-  peers: readonly PeerState[] = [],
-): Promise<TunnelState> {
-  return {
-    name,
-    publicKey: await host.key(name),
-    listenPort: 10_000 + (randomBytes(2).readUInt16BE() >> 1),
-    mtu: 1400,
-    up: true,
-    addresses: new Set(addresses.map(prefix)),
-    peers: new Map(peers.map((each) => [each.publicKey, each])),
-  };
-}
-
-function route(text: string, device: string, settings: Partial<RouteState> = {}): RouteState {
-  return { prefix: prefix(text), interface: device, source: undefined, metric: 100, ...settings };
-}
-
-function firewall(host: HostNamespace, settings: Partial<FirewallState> = {}): FirewallState {
-  return {
-    indicate: [],
-    notice: [],
-    nflogGroup: 4000,
-    indicateAgain: seconds(60),
-    account: [],
-    idleTimeout: seconds(60),
-    tunnels: [`${host.prefix}0`, `${host.prefix}-h1`].sort(),
-    linkPrefix,
-    ...settings,
-  };
-}
-
-function state(
-  tunnels: readonly TunnelState[],
-  routes: readonly RouteState[],
-  rest: Partial<HostState> = {},
-): HostState {
-  return {
-    interfaces: new Map(tunnels.map((each) => [each.name, each])),
-    routes: new Map(routes.map((each) => [routeKey(each), each])),
-    firewall: undefined,
-    sysctls: new Map(),
-    ...rest,
-  };
-}
+import { hostNamespace, nothing } from './host-namespace.ts';
+import { endpoint, firewall, peer, prefix, randomKey, route, state, tunnel } from './host-values.ts';
 
 test('makes everything, finds it as it made it, and takes it all away', async (t) => {
   const host = await hostNamespace(t);
@@ -305,71 +226,4 @@ test('completes an interface that was left half made', async (t) => {
   await host.pass(desired);
   assert.deepEqual(await host.pass(desired), []);
   assert.equal(await host.sysctls.read(`net.ipv4.conf.${name}.rp_filter`), '2');
-});
-
-test('indicates a pair once, and remembers who is in use', async (t) => {
-  const host = await hostNamespace(t);
-  const name = `${host.prefix}0`;
-  const made = await tunnel(host, name, ['10.99.0.1/32', 'fd6d:7764:6700::1/128'], [peer(['10.0.0.0/8', 'fd00::/8'])]);
-  const routes = [route('10.0.0.0/8', name), route('fd00::/8', name)];
-  const rules = firewall(host, { notice: [name], account: [name], nflogGroup: 4711 });
-  await host.pass(state([made], routes, { firewall: rules }));
-
-  const lines: string[] = [];
-  const ended = new AbortController();
-  t.after(() => {
-    ended.abort();
-  });
-  const listen = ['-i', 'nflog:4711', '-n', '-l', '--immediate-mode', '-Z', 'root'];
-  const listening = follow(
-    'ip',
-    ['netns', 'exec', host.name, 'setpriv', '--pdeathsig', 'KILL', '--', 'tcpdump', ...listen],
-    (line) => lines.push(line),
-    ended.signal,
-  );
-  const ping = (address: string): Promise<unknown> =>
-    host.run('ping', ['-c', '1', '-W', '0.1', address]).catch(() => undefined);
-  const listens = async (): Promise<boolean> => {
-    await ping('10.200.0.1');
-    await host.run('nft', ['flush', 'set', 'inet', host.table, 'indicated4']);
-    return lines.length > 0;
-  };
-  await until('tcpdump listens', listens, { within: 5000 });
-  const about = (text: string): number => lines.filter((line) => line.includes(text)).length;
-  for (const address of ['10.1.0.1', '10.1.0.1', '10.1.0.2', 'fd00:1::1', 'fd00:1::1', 'fd6d:7764:6700::5']) {
-    await ping(address);
-  }
-  // A changed table keeps what it has learnt.
-  await host.pass(state([made], routes, { firewall: { ...rules, indicateAgain: seconds(50), tunnels: [name] } }));
-  await ping('10.1.0.1');
-  await ping('10.1.0.3');
-  await until('the last pair is indicated', () => about('> 10.1.0.3') === 1, { within: 5000 });
-  assert.deepEqual(['> 10.1.0.1:', '> 10.1.0.2:', '> fd00:1::1:', 'fd6d:7764:6700::5'].map(about), [1, 1, 1, 0]);
-  const used = await observeActivity(host.run, host.table);
-  assert.deepEqual(used.filter((address) => !address.startsWith('10.200.')).sort(), [
-    '10.1.0.1',
-    '10.1.0.2',
-    '10.1.0.3',
-    'fd00:1::1',
-  ]);
-  ended.abort();
-  await listening;
-});
-
-test('hears of changes in the kernel', async (t) => {
-  const host = await hostNamespace(t);
-  const stop = new AbortController();
-  let changes = 0;
-  const inside: typeof follow = (program, args, onLine, signal) =>
-    follow('ip', ['netns', 'exec', host.name, program, ...args], onLine, signal);
-  const onChange = (): void => void (changes += 1);
-  const monitoring = monitorKernel({ follow: inside, onChange, clock: systemClock, random: Math.random }, stop.signal);
-  const heard = async (): Promise<boolean> => {
-    await host.run('ip', ['address', 'add', '192.0.2.1/32', 'dev', 'lo']);
-    await host.run('ip', ['address', 'del', '192.0.2.1/32', 'dev', 'lo']);
-    return changes > 0;
-  };
-  await until('a change is heard of', heard, { within: 5000 });
-  stop.abort();
-  await monitoring;
 });
