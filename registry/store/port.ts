@@ -29,6 +29,6 @@ export interface Store {
    * - "refused": etcd does not take the transaction (no right to write, more than its 128 operations); nothing was written.
    */
   commit(transaction: Transaction): Promise<Result<void>>;
-  /** False while etcd does not answer or the mirror may be stale. */
+  /** False while etcd does not answer or is not followed. Right after an outage the mirror may lag for one replay more. */
   healthy(): boolean;
 }
