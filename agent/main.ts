@@ -23,7 +23,9 @@ function program(): Command {
     .addOption(new Option('--log-level <level>', 'overrides agent.yaml').choices([...logLevels]))
     .addHelpText('after', '\nOn SIGTERM tunnels and routes stay. Take them away with `dmwg down`.')
     .action((options: Options) => runAgent(checked(options)));
-  shared(command.command('down').description('Stops a running agent, and takes its tunnels and routes away.'))
+  command
+    .command('down')
+    .description('Stops a running agent, and takes its tunnels and routes away.')
     .exitOverride()
     .action((_: unknown, inner: Command) => takeDown(checked(inner.optsWithGlobals<Options>())));
   return command;
