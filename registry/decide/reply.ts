@@ -1,5 +1,5 @@
 // What all answers to NHRP messages have in common.
-import type { Address } from '#proto/model/address.ts';
+import { type Address, containsAddress } from '#proto/model/address.ts';
 import {
   defaultHopCount,
   errorCode,
@@ -31,9 +31,14 @@ export function errorAbout(request: NhrpMessage, code: number): NhrpMessage<Erro
  */
 export function headerError(node: NodeRecord, request: NhrpMessage): number | undefined {
   if (request.hopCount < 1) return errorCode.hopCountExceeded;
-  if (!isOwn(node, request.source)) return errorCode.authenticationFailure;
+  if (!speaksFor(node, request.source)) return errorCode.authenticationFailure;
   if (request.extensions.some((one) => one.compulsory)) return errorCode.unrecognisedExtension;
   return undefined;
+}
+
+/** Its own addresses, and those of the hosts in the networks that it may announce. */
+function speaksFor(node: NodeRecord, address: Address): boolean {
+  return isOwn(node, address) || node.prefixes.some((prefix) => containsAddress(prefix, address));
 }
 
 export function isOwn(node: NodeRecord, address: Address): boolean {

@@ -77,11 +77,8 @@ export function resolve(
   });
   const told = { prefix: found.prefix, about: found.node.id };
   if (!asker || !askerBinding || !pair) return { reply, forward: undefined, told };
-  return {
-    reply,
-    told,
-    forward: { to: found.node.id, message: introduce(request, asker, askerBinding, pair.target, context.now) },
-  };
+  const back = { node: asker, binding: askerBinding, prefix: wayBack(snapshot, asker, request.source) };
+  return { reply, told, forward: { to: found.node.id, message: introduce(request, back, pair.target, context.now) } };
 }
 
 interface Found {
@@ -132,14 +129,19 @@ function meet(asker: BindingRecord, target: BindingRecord, context: ResolutionCo
 /** The request as it goes on to the node that was asked for: with who asks, and where and when to meet it. */
 function introduce(
   request: NhrpMessage<ResolutionRequest>,
-  asker: NodeRecord,
-  binding: BindingRecord,
+  { node, binding, prefix }: Found,
   meeting: Rendezvous,
   now: Timestamp,
 ): NhrpMessage<ResolutionRequest> {
-  const cie = bindingCie(binding, asker, hostPrefix(request.source), now);
-  const target = targetValue(asker, binding, meeting);
+  const cie = bindingCie(binding, node, prefix, now);
+  const target = targetValue(node, binding, meeting);
   return { ...request, hopCount: request.hopCount - 1, body: { ...request.body, cies: [cie], target } };
+}
+
+/** What the asked node may send straight to the asker: the network of the source, if it is one behind the asker. */
+function wayBack(snapshot: Snapshot, asker: NodeRecord, source: Address): Prefix {
+  const scope = scopeOf(snapshot, source);
+  return scope?.node === asker.id ? scope.prefix : hostPrefix(source);
 }
 
 /** The CIE of a binding: its prefix is around the request's address, its protocol address the node's own. */

@@ -110,14 +110,12 @@ export class Responder {
     const { store, clock, events } = this.#context;
     const context = { now: clock.date(), agentVersion: session.agentVersion };
     const known = store.snapshot().bindings.get(session.node);
-    let revived = false;
     const outcome = await decideAndCommit<RegistrationOutcome>(store, (snapshot) => {
       const node = snapshot.nodes.get(session.node);
       if (!node) return fail('revoked', 'the node is gone');
       const decision = register(snapshot, node, request, context);
       // What only has to be held again is served from the snapshot, and written by the sweeper when etcd is there.
-      revived = decision.revived === true;
-      return ok(revived ? { ...decision, transaction: undefined } : decision);
+      return ok(decision.revived === true ? { ...decision, transaction: undefined } : decision);
     });
     if (!outcome.ok) {
       this.#context.log.warn({ node: session.node, fault: outcome.fault.code }, 'registration is not stored');
@@ -131,7 +129,7 @@ export class Responder {
     if (refused) events.add('node.refused', name, refusalText(reply.body));
     else if (transaction) events.add(known ? 'node.changed' : 'node.registered', name);
     this.#send(session, reply);
-    if (revived) this.onRevived();
+    if (outcome.value.revived === true) this.onRevived();
   }
 
   async #resolve(session: Session, request: NhrpMessage<ResolutionRequest>): Promise<void> {

@@ -66,7 +66,7 @@ function createServer(parts: ServerParts, authenticate: Authenticate): GrpcServe
   server.addService(NhrpServiceService, nhrpService(parts, authenticate));
   server.addService(QueryServiceService, queryService(context, authenticate));
   server.addService(AdminServiceService, adminService(context, told, authenticate));
-  new HealthImplementation({ '': 'SERVING' }).addToServer(server as never);
+  new HealthImplementation({ '': 'SERVING' }).addToServer(server);
   if (descriptors) addReflection(server, descriptors);
   return server;
 }

@@ -35,9 +35,9 @@ function storeOf(): MemoryStore {
   return store;
 }
 
-function codes(outcome: RegistrationOutcome): number[] {
-  assert.equal(outcome.reply.body.type, 'registration-reply');
-  return outcome.reply.body.type === 'registration-reply' ? outcome.reply.body.cies.map((each) => each.code) : [];
+function codes({ reply: { body } }: RegistrationOutcome): number[] {
+  assert.ok(body.type === 'registration-reply');
+  return body.cies.map((each) => each.code);
 }
 
 async function apply(store: MemoryStore, request: NhrpMessage<RegistrationRequest>): Promise<number[]> {
