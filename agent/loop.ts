@@ -9,12 +9,13 @@ import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { applyChanges as fold } from './decide/apply-changes.ts';
-import type { Change } from './decide/change.ts';
+import { type Change, subjectOf } from './decide/change.ts';
 import { desiredHost } from './decide/desired.ts';
 import { type BfdSession, desiredBfd } from './decide/desired-bfd.ts';
 import { diff } from './decide/diff.ts';
 import type { Effect, Event, ObservedPeer, PathId, Turn } from './decide/event.ts';
 import type { HostState } from './decide/host.ts';
+import { isSafe, replacements, sameInputs } from './decide/pass.ts';
 import type { AgentState } from './decide/state.ts';
 import { step } from './decide/step.ts';
 import { nextWake } from './decide/wake.ts';
@@ -156,12 +157,12 @@ export function createLoop(options: LoopOptions): Loop {
   function report(results: Awaited<ReturnType<World['apply']>>): void {
     const failed = results.filter((result) => result.error !== undefined);
     for (const { change } of results.filter((result) => result.error === undefined)) {
-      logger.debug({ change: change.kind, what: subject(change) }, 'changed');
+      logger.debug({ change: change.kind, what: subjectOf(change) }, 'changed');
     }
-    const texts = failed.map(({ change, error }) => `${change.kind} ${subject(change)}: ${error ?? ''}`);
+    const texts = failed.map(({ change, error }) => `${change.kind} ${subjectOf(change)}: ${error ?? ''}`);
     if (texts.join('\n') !== faults.join('\n')) {
       for (const { change, error } of failed) {
-        logger.error({ change: change.kind, what: subject(change), error }, 'change failed');
+        logger.error({ change: change.kind, what: subjectOf(change), error }, 'change failed');
       }
     }
     faults = texts;
@@ -221,70 +222,4 @@ export function createLoop(options: LoopOptions): Loop {
   }
 
   return { post, look, state: () => state, faults: () => faults, run };
-}
-
-/** Whether the desired host of both states is the same for certain. */
-function sameInputs(a: AgentState, b: AgentState): boolean {
-  return (
-    a.revoked === b.revoked &&
-    a.config === b.config &&
-    a.interfaces === b.interfaces &&
-    a.hubs === b.hubs &&
-    a.activeHub === b.activeHub &&
-    a.shortcuts === b.shortcuts &&
-    a.remotes === b.remotes &&
-    a.hub.peers === b.hub.peers
-  );
-}
-
-/** A hub that has not been told its peers yet leaves those that are there. */
-function isSafe(state: AgentState, change: Change): boolean {
-  return !(
-    change.kind === 'remove-peer' &&
-    state.self.role === 'hub' &&
-    state.hub.peers === undefined &&
-    !state.revoked
-  );
-}
-
-function replacements(desired: HostState, picture: HostState, effects: readonly Effect[]): Change[] {
-  const changes: Change[] = [];
-  for (const effect of effects) {
-    if (effect.kind !== 'replace-peer') continue;
-    const peer = desired.interfaces.get(effect.interface)?.peers.get(effect.publicKey);
-    // A peer that is not there yet is added by the diff.
-    if (!peer || !picture.interfaces.get(effect.interface)?.peers.has(effect.publicKey)) continue;
-    changes.push({ kind: 'replace-peer', interface: effect.interface, peer: { ...peer, endpoint: effect.endpoint } });
-  }
-  return changes;
-}
-
-function subject(change: Change): string {
-  switch (change.kind) {
-    case 'set-sysctl':
-      return `${change.name}=${change.to}`;
-    case 'create-interface':
-      return change.tunnel.name;
-    case 'delete-interface':
-    case 'configure-interface':
-      return change.name;
-    case 'add-address':
-    case 'remove-address':
-      return `${change.address} ${change.interface}`;
-    case 'add-peer':
-    case 'replace-peer':
-      return `${change.peer.publicKey} ${change.interface} ${change.peer.endpoint ?? ''}`;
-    case 'update-peer':
-      return `${change.to.publicKey} ${change.interface}`;
-    case 'remove-peer':
-      return `${change.publicKey} ${change.interface}`;
-    case 'add-route':
-    case 'remove-route':
-      return `${change.route.prefix} ${change.route.interface}`;
-    case 'replace-route':
-      return `${change.to.prefix} ${change.to.interface}`;
-    case 'set-firewall':
-    case 'remove-firewall':
-      return '';
-  }
 }

@@ -13,7 +13,8 @@ import { restore, type Saved, save } from './decide/restore.ts';
 import { type AgentState, type BfdState, initialState, multipointName, type Self } from './decide/state.ts';
 import { type Status, statusOf } from './decide/status.ts';
 import { createHost, type Host, removeAll } from './host.ts';
-import { type Bfd, createBfd } from './io/bfd.ts';
+import { createBfd } from './io/bfd.ts';
+import type { Bfd } from './io/bfd-port.ts';
 import { createCapture } from './io/capture.ts';
 import { follow } from './io/exec.ts';
 import { renewWhenDue } from './io/renew.ts';
@@ -25,7 +26,7 @@ import { startStatusServer } from './io/status-server.ts';
 import { createLoop, type Loop, type World } from './loop.ts';
 import { runIndications } from './observe/indications.ts';
 import { monitorKernel } from './observe/kernel-monitor.ts';
-import { observeLocalAddresses } from './observe/local-addresses.ts';
+import { observeLocalAddresses } from './io/local-addresses.ts';
 import { savedStateFormat } from './saved-state.ts';
 import { selfOf, socketPathOf } from './self.ts';
 
@@ -87,7 +88,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const initial = await restored(self, stateFile, turn, logger);
   const loop = createLoop({ world, initial, effects: turn.effects, clock, random, logger });
   bfd.onTransition((path, _from, state) => {
-    const remoteState = bfd.sessions().get(path)?.remoteState ?? 'down';
+    const remoteState = bfd.session(path)?.remoteState ?? 'down';
     loop.post({ kind: 'bfd', path: path as PathId, state, remoteState });
   });
 

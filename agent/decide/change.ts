@@ -27,3 +27,34 @@ export type Change =
   | { readonly kind: 'remove-route'; readonly route: RouteState }
   | { readonly kind: 'set-firewall'; readonly from: FirewallState | undefined; readonly to: FirewallState }
   | { readonly kind: 'remove-firewall' };
+
+/** What a change is about, for people: "10.9.0.0/24 dmwg-h1". */
+export function subjectOf(change: Change): string {
+  switch (change.kind) {
+    case 'set-sysctl':
+      return `${change.name}=${change.to}`;
+    case 'create-interface':
+      return change.tunnel.name;
+    case 'delete-interface':
+    case 'configure-interface':
+      return change.name;
+    case 'add-address':
+    case 'remove-address':
+      return `${change.address} ${change.interface}`;
+    case 'add-peer':
+    case 'replace-peer':
+      return `${change.peer.publicKey} ${change.interface} ${change.peer.endpoint ?? ''}`;
+    case 'update-peer':
+      return `${change.to.publicKey} ${change.interface}`;
+    case 'remove-peer':
+      return `${change.publicKey} ${change.interface}`;
+    case 'add-route':
+    case 'remove-route':
+      return `${change.route.prefix} ${change.route.interface}`;
+    case 'replace-route':
+      return `${change.to.prefix} ${change.to.interface}`;
+    case 'set-firewall':
+    case 'remove-firewall':
+      return '';
+  }
+}

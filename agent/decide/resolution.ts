@@ -1,21 +1,15 @@
 // On-demand resolution (RFC 2332 5.2.1, 5.2.2) and the cache of bindings that came of it.
 import {
   type Address,
-  addressBits,
   containsAddress,
   containsPrefix,
-  familyOf,
-  lengthOf,
   networkOf,
   overlaps,
   type Prefix,
-  prefixOf,
 } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import {
-  type Cie,
   cieCode,
-  defaultHopCount,
   errorCode,
   type NhrpMessage,
   type PurgeRequest,
@@ -23,11 +17,10 @@ import {
   type ResolutionRequest,
   type TrafficIndication,
   type Target,
-  uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
 import { after, milliseconds, type Seconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn } from './event.ts';
-import { claimedEndpoints } from './registration.ts';
+import { ciePrefix, isOwn, matchShortcut, prefixAround, sendError, sendRequest } from './nhrp-messages.ts';
 import { meet, retire } from './remotes.ts';
 import { type AgentState, type Resolution, type Shortcut, withEntry, withoutEntry } from './state.ts';
 
@@ -87,11 +80,7 @@ export function resolutionReply(state: AgentState, message: NhrpMessage<Resoluti
     return stale ? dropShortcuts({ ...state, resolutions }, [stale.prefix], turn) : { ...state, resolutions };
   }
   const answered = { ...state, resolutions: withoutEntry(state.resolutions, asked.destination) };
-  const prefix = ciePrefix(cie);
-  if (!prefix || !containsAddress(prefix, asked.destination)) {
-    sendError(state, message, errorCode.invalidReply, turn);
-    return answered;
-  }
+  const prefix = prefixAround(asked.destination, cie);
   return learn(answered, { prefix, target, holdingTime: cie.holdingTime, ...asked }, turn);
 }
 
@@ -99,9 +88,9 @@ export function resolutionReply(state: AgentState, message: NhrpMessage<Resoluti
 export function resolutionRequest(state: AgentState, message: NhrpMessage<ResolutionRequest>, turn: Turn): AgentState {
   const { target } = message.body;
   const cie = message.body.cies[0];
-  const prefix = cie && ciePrefix(cie);
-  if (!target || !cie || !prefix || !isOwn(state, message.destination)) return state;
+  if (!target || !cie || !isOwn(state, message.destination)) return state;
   const source = message.destination;
+  const prefix = prefixAround(message.source, cie);
   // Cached only if the asker is stable and says for how long (RFC 2332 5.2.1).
   if (!message.body.sourceStable || cie.holdingTime === 0) return state;
   return learn(state, { prefix, target, holdingTime: cie.holdingTime, source, destination: message.source }, turn);
@@ -218,32 +207,6 @@ export function dropShortcuts(state: AgentState, prefixes: readonly Prefix[], tu
   return retireUnused({ ...state, shortcuts }, [...nodes], turn);
 }
 
-/** The cached binding of the longest prefix that covers the address. */
-export function matchShortcut(state: AgentState, address: Address): Shortcut | undefined {
-  let best: Shortcut | undefined;
-  for (const shortcut of state.shortcuts.values()) {
-    if (!containsAddress(shortcut.prefix, address)) continue;
-    if (!best || lengthOf(shortcut.prefix) > lengthOf(best.prefix)) best = shortcut;
-  }
-  return best;
-}
-
-export function isOwn(state: AgentState, address: Address): boolean {
-  const { config } = state;
-  if (!config) return false;
-  if (address === config.address || address === config.address6) return true;
-  return config.prefixes.some((prefix) => containsAddress(prefix, address));
-}
-
-export function ciePrefix(cie: Cie): Prefix | undefined {
-  if (cie.protocolAddress === undefined) return undefined;
-  const bits = addressBits(familyOf(cie.protocolAddress));
-  return prefixOf(
-    cie.protocolAddress,
-    cie.prefixLength === uniquePrefixLength ? bits : Math.min(cie.prefixLength, bits),
-  );
-}
-
 function retireUnused(state: AgentState, nodes: readonly NodeId[], turn: Turn): AgentState {
   let next = state;
   for (const node of nodes) {
@@ -251,51 +214,4 @@ function retireUnused(state: AgentState, nodes: readonly NodeId[], turn: Turn): 
     if (!used) next = retire(next, node, turn);
   }
   return next;
-}
-
-function sendRequest(state: AgentState, resolution: Resolution, turn: Turn): void {
-  const { config } = state;
-  if (!config) return;
-  const cie: Cie = {
-    code: cieCode.ok,
-    prefixLength: uniquePrefixLength,
-    mtu: config.mtu,
-    holdingTime: config.holdingTime,
-    nbma: claimedEndpoints(state),
-    protocolAddress: resolution.source,
-    preference: 0,
-  };
-  const message: NhrpMessage<ResolutionRequest> = {
-    hopCount: defaultHopCount,
-    requestId: resolution.requestId,
-    sourceNbma: claimedEndpoints(state)[0],
-    source: resolution.source,
-    destination: resolution.destination,
-    extensions: [],
-    body: {
-      type: 'resolution-request',
-      router: true,
-      authoritativeOnly: false,
-      unique: false,
-      sourceStable: true,
-      cies: [cie],
-      target: undefined,
-    },
-  };
-  turn.effects.push({ kind: 'send', message: { type: 'nhrp', message } });
-}
-
-function sendError(state: AgentState, offender: NhrpMessage, code: number, turn: Turn): void {
-  const { config } = state;
-  if (!config) return;
-  const message: NhrpMessage = {
-    hopCount: defaultHopCount,
-    requestId: offender.requestId,
-    sourceNbma: claimedEndpoints(state)[0],
-    source: config.address,
-    destination: offender.source,
-    extensions: [],
-    body: { type: 'error-indication', code, offset: 0, contents: new Uint8Array() },
-  };
-  turn.effects.push({ kind: 'send', message: { type: 'nhrp', message } });
 }

@@ -13,8 +13,6 @@ import { observationOf, parametersOf, sameParameters } from './bfd-values.ts';
 import { type Sleeper, Wakeups } from './bfd-wakeups.ts';
 import { BfdTimer } from './bfd-timer.ts';
 
-export type { Bfd } from './bfd-port.ts';
-
 export interface BfdOptions {
   readonly logger: Logger;
   readonly clock: Clock;
