@@ -180,6 +180,21 @@ for (const [what, store, request, code, now] of refusals) {
   });
 }
 
+test('a node asks for the hosts behind it, and is introduced with their network', () => {
+  const network = prefix('192.168.50.0/24');
+  const router = nodeRecord(1, { prefixes: [network] });
+  const store = storeOf();
+  store.force({
+    put: enrolled(router, bindingRecord(1, { interfaces: [multipoint('node-1')], prefixes: [network] })),
+  });
+  const request = resolution('192.168.50.7', '10.99.0.2');
+  const outcome = resolve(store.snapshot(), router, request, context);
+  assert.equal(replyOf(outcome).cies[0]?.code, cieCode.ok);
+  const forwarded = outcome.forward?.message;
+  assert.equal(forwarded?.source, request.source);
+  assert.equal(forwarded.body.cies[0]?.prefixLength, 24);
+});
+
 const plain = resolution('10.99.0.1', '10.99.0.2');
 const errors: readonly (readonly [string, NhrpMessage<ResolutionRequest>, number])[] = [
   ['two CIEs', { ...plain, body: { ...plain.body, cies: [cie(), cie()] } }, errorCode.protocolError],

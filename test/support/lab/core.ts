@@ -13,7 +13,8 @@ export interface Core {
   dropped(): Promise<number>;
 }
 
-export function createCore(host: Host): Core {
+/** Makes the table, so that there are counters to read from the start. */
+export async function createCore(host: Host): Promise<Core> {
   const cuts = new Map<string, readonly [string, string]>();
   const losses = new Map<string, number>();
   const name = (a: string, b: string): string => [a, b].sort().join(' ');
@@ -45,6 +46,7 @@ export function createCore(host: Host): Core {
     });
   };
 
+  await apply();
   return {
     cut: async (a, b) => {
       cuts.set(name(a, b), [a, b]);

@@ -29,10 +29,9 @@ export async function footprintOf(host: Host): Promise<Footprint> {
   // Every namespace sees the sockets of all wireguard-go processes.
   const dump = await host.run(['wg', 'show', 'all', 'allowed-ips']);
   const peers = dump
-    .split('
-')
+    .split('\n')
     .filter((line) => line.startsWith(prefix))
-    .map((line) => line.replace('	', ': ').replaceAll('	', ' ').split(' '))
+    .map((line) => line.replace('\t', ': ').replaceAll('\t', ' ').split(' '))
     .map(([name = '', peer = '', ...allowed]) => [name, peer, ...allowed.sort()].join(' '));
   const found: string[] = [];
   for (const family of ['-4', '-6']) {

@@ -47,6 +47,7 @@ export async function createLab(plan: LabPlan): Promise<Lab> {
     open.delete(namespaces);
   };
 
+  let core: Core;
   open.add(namespaces);
   try {
     const add = namespaces.map((name) => `netns add ${name}`);
@@ -77,12 +78,12 @@ export async function createLab(plan: LabPlan): Promise<Lab> {
           input: natRules(nat.kind),
         });
     }
+    core = await createCore(hostOf(hosts, coreName));
   } catch (error) {
     await dispose();
     throw error;
   }
 
-  const core: Core = createCore(hostOf(hosts, coreName));
   const address = (name: string): string => {
     const found = all.get(name)?.attach[internet];
     if (found === undefined) throw new Error(`${name} has no internet address`);
