@@ -72,16 +72,17 @@ function serve(
     write: (message) => call.write(encodeRegistryMessage(message)),
     end: () => {
       call.end();
+      over();
     },
   });
-  const silent = setTimeout(() => {
-    if (!session.greeted) session.goodbye('protocol-error', 'no Hello came');
-  }, helloWithin);
-  const over = (): void => {
+  function over(): void {
     clearTimeout(silent);
     sessions.finish(session);
     responder.forget(session);
-  };
+  }
+  const silent = setTimeout(() => {
+    if (!session.greeted) session.goodbye('protocol-error', 'no Hello came');
+  }, helloWithin);
   call.on('data', (request: SessionRequest) => {
     if (session.ended) return;
     const message = decodeNodeMessage(request);

@@ -12,7 +12,6 @@ import type { Instant } from '#proto/model/time.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { indicate, indicationGap } from '#registry/decide/indicate.ts';
 import { reachableBy } from '#registry/decide/node.ts';
-import { observe } from '#registry/decide/observe.ts';
 import { purgeByNode } from '#registry/decide/purge.ts';
 import { refuseAll, register, type RegistrationOutcome } from '#registry/decide/register.ts';
 import { errorAbout } from '#registry/decide/reply.ts';
@@ -20,6 +19,7 @@ import { resolve, targetOf } from '#registry/decide/resolve.ts';
 import type { Answers } from './answers.ts';
 import { decideAndCommit } from './commit.ts';
 import type { RegistryContext } from './context.ts';
+import type { Observations } from './observations.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -31,11 +31,19 @@ type Of<T> = T extends NhrpMessage['body'] ? NhrpMessage<T> : never;
 /** NHRP messages as a union that narrows by the type of their body. */
 type AnyNhrp = Of<NhrpMessage['body']>;
 
+export interface ResponderParts {
+  readonly context: RegistryContext;
+  readonly sessions: Sessions;
+  readonly answers: Answers;
+  readonly observations: Observations;
+}
+
 /** Answers what nodes say on their sessions. */
 export class Responder {
   readonly #context: RegistryContext;
   readonly #sessions: Sessions;
   readonly #answers: Answers;
+  readonly #observations: Observations;
   /** What changes the store is done in order, one at a time a session. */
   readonly #queues = new Map<Session, { tail: Promise<void>; length: number }>();
   /** When a pair of nodes was indicated last. */
@@ -43,10 +51,11 @@ export class Responder {
   /** Called when a registration came back that only has to be held again. */
   onRevived: () => void = () => undefined;
 
-  constructor(context: RegistryContext, sessions: Sessions, answers: Answers) {
-    this.#context = context;
-    this.#sessions = sessions;
-    this.#answers = answers;
+  constructor(parts: ResponderParts) {
+    this.#context = parts.context;
+    this.#sessions = parts.sessions;
+    this.#answers = parts.answers;
+    this.#observations = parts.observations;
   }
 
   receive(session: Session, message: NodeMessage): void {
@@ -64,7 +73,7 @@ export class Responder {
         session.meter.pong(message.id, this.#context.clock.now());
         break;
       case 'observed-endpoints':
-        this.#inOrder(session, () => this.#observe(session, message.endpoints));
+        this.#observations.report(session.node, message.endpoints);
         break;
       case 'nhrp':
         this.#context.metrics.received(message.message);
@@ -73,8 +82,10 @@ export class Responder {
     }
   }
 
+  /** The session is over. */
   forget(session: Session): void {
     this.#queues.delete(session);
+    if (!this.#sessions.open.has(session.node)) this.#observations.forget(session.node);
   }
 
   #nhrp(session: Session, message: AnyNhrp): void {
@@ -172,18 +183,6 @@ export class Responder {
     });
     // Without a reply the node repeats it.
     if (outcome.ok && outcome.value.reply) this.#send(session, outcome.value.reply);
-  }
-
-  async #observe(
-    session: Session,
-    endpoints: Extract<NodeMessage, { type: 'observed-endpoints' }>['endpoints'],
-  ): Promise<void> {
-    const { store } = this.#context;
-    const hub = store.snapshot().nodes.get(session.node);
-    if (!hub) return;
-    for (const one of endpoints) {
-      await decideAndCommit(store, (snapshot) => ok({ transaction: observe(snapshot, hub, [one])[0] }));
-    }
   }
 
   #indicate(

@@ -4,6 +4,7 @@ import { errorText } from '#proto/kit/errors.ts';
 import { Answers } from './answers.ts';
 import type { RegistryContext } from './context.ts';
 import { startHttp } from './http.ts';
+import { Observations } from './observations.ts';
 import { Replicas } from './replicas.ts';
 import { Responder } from './responder.ts';
 import { listenSocket, listenTls, type ServerParts } from './server.ts';
@@ -30,7 +31,7 @@ export interface Serving {
 
 /** Between two looks at the registry's own certificate. */
 const renewalCheck = 3_600_000;
-const shutdownWithin = 2000;
+const shutdownWithin = 1000;
 
 /** Starts everything that serves. Throws ProgramError when it cannot listen, and leaves nothing running then. */
 export async function serve(context: RegistryContext, options: ServeOptions): Promise<Serving> {
@@ -43,8 +44,9 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
   );
   const sessions = new Sessions(context, replicas);
   const answers = new Answers(context, (node, message) => sessions.deliver(node, message));
-  const responder = new Responder(context, sessions, answers);
-  const sweeper = new Sweeper(context, sessions);
+  const observations = new Observations(context);
+  const responder = new Responder({ context, sessions, answers, observations });
+  const sweeper = new Sweeper(context, sessions, observations);
   sessions.onOpenOrEnd = () => {
     sweeper.wake();
   };
@@ -75,6 +77,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     await sweeping;
     sessions.drain();
     answers.stop();
+    observations.stop();
     await Promise.all(servers.map(shutDown));
     replicas.close();
     http?.closeAllConnections();

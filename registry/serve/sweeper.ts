@@ -5,6 +5,7 @@ import { claimSessions } from '#registry/decide/claim-sessions.ts';
 import { expired, lose, revive, sweeps, unheld } from '#registry/decide/expire.ts';
 import type { Transaction } from '#registry/decide/state.ts';
 import type { RegistryContext } from './context.ts';
+import type { Observations } from './observations.ts';
 import type { Sessions } from './sessions.ts';
 
 /** Between two looks when nothing calls for one. */
@@ -20,13 +21,15 @@ const longestGrace = 30_000;
 export class Sweeper {
   readonly #context: RegistryContext;
   readonly #sessions: Sessions;
+  readonly #observations: Observations;
   /** Since when a node's binding was seen without a session. */
   readonly #missing = new Map<NodeId, Timestamp>();
   #wake = new AbortController();
 
-  constructor(context: RegistryContext, sessions: Sessions) {
+  constructor(context: RegistryContext, sessions: Sessions, observations: Observations) {
     this.#context = context;
     this.#sessions = sessions;
+    this.#observations = observations;
   }
 
   wake(): void {
@@ -52,6 +55,7 @@ export class Sweeper {
   async pass(signal: AbortSignal): Promise<void> {
     const { store } = this.#context;
     if (!store.healthy()) return;
+    this.#observations.flush();
     const steps = [
       () => this.#claim(signal),
       () => this.#revive(signal),

@@ -201,6 +201,29 @@ test('a resolution reaches both ends, and a binding that changes is purged from 
   assert.equal(other.body.cies[0]?.protocolAddress, a.address);
 });
 
+test('what a hub saw while the store was away, or before the node registered, is written when it can be', async (t) => {
+  const { registry, store } = await setting(t);
+  const hub = await join(registry, 'hub', [], 'hub');
+  const a = await join(registry, 'a');
+  const seen = (id: string): string | undefined =>
+    [...store.snapshot().bindings.values()].find((one) => one.node === id)?.observed[0]?.endpoint;
+  store.setAway(true);
+  hub.session.send({
+    type: 'observed-endpoints',
+    endpoints: [
+      { publicKey: publicKey('a'), endpoint: endpoint('198.51.100.1:1') },
+      { publicKey: publicKey('b'), endpoint: endpoint('198.51.100.2:2') },
+    ],
+  });
+  a.session.say(resolution(a.address, '10.99.0.1'));
+  await a.session.takeNhrp('resolution-reply');
+  assert.equal(seen(a.id), undefined);
+  store.setAway(false);
+  await until('the report is written', () => seen(a.id) === '198.51.100.1:1', { within });
+  const b = await join(registry, 'b');
+  await until('the earlier report is written', () => seen(b.id) === '198.51.100.2:2', { within });
+});
+
 test('what was told is cleared by the operator, and nodes, bindings and routes are visible', async (t) => {
   const { registry } = await setting(t);
   const a = await join(registry, 'a');
