@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Agent, PeerStatus } from '#test/support/lab/agent.ts';
 import { createLab } from '#test/support/lab/lab.ts';
-import { bothDirect, countForwarded, direct, replyThat, throughHub } from '#test/support/lab/paths.ts';
+import { bothDirect, direct, replyThat, sparesHub, throughHub } from '#test/support/lab/paths.ts';
 import type { HostPlan, LabPlan, NatKind, NatPlan } from '#test/support/lab/plan.ts';
 import { hubAddress, hubEndpoint, registryAddress } from '#test/support/lab/worlds.ts';
 import { until } from '#test/support/poll.ts';
@@ -46,7 +46,6 @@ test('pairs of spokes behind every kind of NAT', async (t) => {
   const agents = new Map<string, Agent>();
   for (const name of [...sites.flatMap(({ spokes }) => spokes), 'open']) agents.set(name, await overlay.join(name));
   await overlay.settled();
-  const forwarded = await countForwarded(hub);
   const agent = (name: string): Agent => {
     const found = agents.get(name);
     assert.ok(found, name);
@@ -64,9 +63,7 @@ test('pairs of spokes behind every kind of NAT', async (t) => {
     t.diagnostic(
       `${from.name}-${to.name}: direct ${String(Math.round(switched.at - first.at))} ms after the first reply`,
     );
-    const before = (await forwarded.read()).packets;
-    assert.deepEqual((await to.host.ping({ to: from.address, rate: 100, count: 50 })).lost, []);
-    assert.equal((await forwarded.read()).packets, before, 'the hub forwards nothing');
+    await sparesHub(lab, hub, from, to);
   };
 
   /** Stays on the hub with a reason while attempts are made and given up. */
@@ -94,9 +91,16 @@ test('pairs of spokes behind every kind of NAT', async (t) => {
     t.diagnostic(`${from.name}-${to.name}: ${failed.reason ?? ''}`);
   };
 
-  await t.test('two NATs that let unsolicited packets make conntrack entries', () =>
-    turnsDirect(agent('lax1'), agent('lax2')),
-  );
+  await t.test('two NATs that let unsolicited packets make conntrack entries', async () => {
+    const [one, two] = [agent('lax1'), agent('lax2')];
+    // Whose packet comes first makes the other's NAT take another port: the ends must start within the latency of the path.
+    if (await lab.delay(20)) await turnsDirect(one, two);
+    else {
+      const { lost } = await one.host.ping({ to: two.address, rate: 100, count: 300 });
+      assert.deepEqual(lost, [], 'without latency the pair may stay on the hub, but works');
+    }
+    await lab.delay(0);
+  });
   await t.test('two port-restricted NATs', () => turnsDirect(agent('home1'), agent('away')));
   await t.test('a port-restricted NAT and none', () => turnsDirect(agent('away'), agent('open')));
   await t.test('none, and a port-restricted NAT', () => turnsDirect(agent('open'), agent('home2')));

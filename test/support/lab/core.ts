@@ -9,6 +9,8 @@ export interface Core {
   heal(a: string, b: string): Promise<void>;
   /** Drops this part (0 to 100) of what goes from and to an internet address. 0 ends it. */
   lose(address: string, percent: number): Promise<void>;
+  /** Every link of the internet takes this many ms longer, each way. False if this kernel cannot do it (no netem). */
+  delay(milliseconds: number): Promise<boolean>;
   /** Packets dropped by cuts since the lab began. */
   dropped(): Promise<number>;
 }
@@ -60,6 +62,16 @@ export async function createCore(host: Host): Promise<Core> {
       if (percent === 0) losses.delete(address);
       else losses.set(address, percent);
       await apply();
+    },
+    delay: async (milliseconds) => {
+      const links = (await host.run(['ls', '/sys/class/net']))
+        .split('\n')
+        .filter((link) => link !== '' && link !== 'lo');
+      for (const link of links) {
+        const how = ['root', 'netem', 'delay', `${String(milliseconds)}ms`];
+        if ((await host.runAny(['tc', 'qdisc', 'replace', 'dev', link, ...how])).code !== 0) return false;
+      }
+      return true;
     },
     dropped: async () => {
       const text = await host.run(['nft', 'list', 'counter', 'inet', 'lab', 'cut']);

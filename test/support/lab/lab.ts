@@ -15,6 +15,8 @@ export interface Lab {
   heal(a: string, b: string): Promise<void>;
   /** Drops this part (0 to 100) of what a host sends to and gets from the internet. */
   lose(host: string, percent: number): Promise<void>;
+  /** Every link of the internet takes this many ms longer, each way. False if this kernel cannot do it (no netem). */
+  delay(milliseconds: number): Promise<boolean>;
   /** Packets that cuts dropped since the lab began: a test can see that its cut bit. */
   dropped(): Promise<number>;
   /** What `state` prints besides the hosts' network. */
@@ -94,6 +96,7 @@ export async function createLab(plan: LabPlan): Promise<Lab> {
     cut: (a, b) => core.cut(address(a), address(b)),
     heal: (a, b) => core.heal(address(a), address(b)),
     lose: (name, percent) => core.lose(address(name), percent),
+    delay: (milliseconds) => core.delay(milliseconds),
     dropped: () => core.dropped(),
     explainWith: (explain) => {
       explainers.push(explain);

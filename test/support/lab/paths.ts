@@ -47,3 +47,17 @@ export function countBetween(hub: Agent, from: string, to: string): Promise<Coun
   const both = `iifname "${hub.multipoint}" oifname "${hub.multipoint}"`;
   return hub.host.count('forward', `${both} ip saddr ${from} ip daddr ${to}`);
 }
+
+/** Waits until both directions between two spokes go without the hub: it forwards none of 50 packets and their replies. */
+export async function sparesHub(lab: Lab, hub: Agent, from: Agent, to: Agent): Promise<void> {
+  const there = await countBetween(hub, from.address, to.address);
+  const back = await countBetween(hub, to.address, from.address);
+  const forwarded = async (): Promise<number> => (await there.read()).packets + (await back.read()).packets;
+  const quiet = async (): Promise<boolean> => {
+    const before = await forwarded();
+    const { lost } = await from.host.ping({ to: to.address, rate: 100 / slowness, count: 50 });
+    return lost.length === 0 && (await forwarded()) === before;
+  };
+  const what = `the hub forwards nothing between ${from.name} and ${to.name}`;
+  await until(what, quiet, { within: 10_000 * slowness, explain: () => lab.state() });
+}
