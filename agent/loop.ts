@@ -13,7 +13,7 @@ import { type Change, subjectOf } from './decide/change.ts';
 import { desiredHost } from './decide/desired.ts';
 import { type BfdSession, desiredBfd } from './decide/desired-bfd.ts';
 import { diff } from './decide/diff.ts';
-import type { Effect, Event, ObservedPeer, PathId, Turn } from './decide/event.ts';
+import { type Effect, type Event, eventSubject, type ObservedPeer, type PathId, type Turn } from './decide/event.ts';
 import type { HostState } from './decide/host.ts';
 import { isSafe, replacements, sameInputs } from './decide/pass.ts';
 import type { AgentState } from './decide/state.ts';
@@ -106,6 +106,7 @@ export function createLoop(options: LoopOptions): Loop {
     do {
       const event = queue.shift() ?? ({ kind: 'tick' } as const);
       const turn: Turn = { now: clock.now(), random, effects: [] };
+      logger.trace({ event: event.kind, what: eventSubject(event) }, 'event');
       state = step(state, event, turn);
       for (const effect of turn.effects) await settle(effect, effects);
     } while (queue.length > 0);

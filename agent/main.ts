@@ -4,10 +4,10 @@ import { logLevels } from '#proto/codec/agent-config.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { version } from '#proto/kit/version.ts';
 import { takeDown } from './down.ts';
-import { runAgent } from './run.ts';
+import { type AgentOptions, runAgent } from './run.ts';
 
 interface Options {
-  readonly stateDir: string;
+  readonly stateDir?: string;
   readonly interfacePrefix?: string;
   readonly runDir?: string;
   readonly logLevel?: string;
@@ -33,19 +33,20 @@ function program(): Command {
 
 function shared(command: Command): Command {
   return command
-    .requiredOption('--state-dir <dir>', 'where `dmwg join` has written this node')
+    .option('--state-dir <dir>', 'where `dmwg join` has written this node (required)')
     .option('--interface-prefix <prefix>', 'names of the tunnel interfaces start with it (default: dmwg)')
     .option('--run-dir <dir>', 'where the status socket goes (default: the state dir)');
 }
 
-function checked(options: Options): Options {
+function checked({ stateDir, ...options }: Options): AgentOptions {
+  if (stateDir === undefined) throw new ProgramError('--state-dir DIR is needed (see --help)', 2);
   if (options.interfacePrefix !== undefined && !/^[a-z0-9]{1,10}$/.test(options.interfacePrefix)) {
     throw new ProgramError('--interface-prefix needs 1 to 10 lower-case letters and digits', 2);
   }
   if (process.getuid?.() !== 0) {
     throw new ProgramError('dmwg-agent changes network interfaces and routes: run it as root');
   }
-  return options;
+  return { ...options, stateDir };
 }
 
 async function main(): Promise<number> {

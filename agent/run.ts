@@ -16,7 +16,8 @@ import { createHost, type Host, removeAll } from './host.ts';
 import { createBfd } from './io/bfd.ts';
 import type { Bfd } from './io/bfd-port.ts';
 import { createCapture } from './io/capture.ts';
-import { follow } from './io/exec.ts';
+import { follow, searchPath } from './io/exec.ts';
+import { missingPrograms } from './io/programs.ts';
 import { renewWhenDue } from './io/renew.ts';
 import { createSession } from './io/session.ts';
 import type { SessionHandlers } from './io/session-port.ts';
@@ -51,6 +52,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const { signal } = stopping;
   const ending = { tearDown: false };
 
+  const missing = await missingPrograms(self.role, searchPath());
+  if (missing !== undefined) throw new ProgramError(missing);
   const stateFile = join(options.stateDir, 'state.json');
   const writer = createStateWriter<Saved>({
     file: stateFile,

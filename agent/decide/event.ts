@@ -3,6 +3,7 @@ import type { Address } from '#proto/model/address.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
+import { summaryOf } from '#proto/model/nhrp.ts';
 import type { NodeMessage, RegistryMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { BfdState } from './state.ts';
@@ -67,4 +68,12 @@ export function note(turn: Turn, message: string, fields: Readonly<Record<string
 
 export function warn(turn: Turn, message: string, fields: Readonly<Record<string, unknown>>): void {
   turn.effects.push({ kind: 'log', level: 'warn', message, fields });
+}
+
+/** For logs: what an event is about. */
+export function eventSubject(event: Event): unknown {
+  if (event.kind === 'bfd') return `${event.path} ${event.state}`;
+  if (event.kind === 'indication') return `${event.source} ${event.destination}`;
+  if (event.kind !== 'message') return undefined;
+  return event.message.type === 'nhrp' ? summaryOf(event.message.message) : event.message.type;
 }

@@ -20,6 +20,11 @@ const packages: Readonly<Record<string, string>> = {
   'wireguard-go': 'wireguard-go',
 };
 
+/** The Debian package of a program. */
+export function packageOf(program: string): string {
+  return packages[program] ?? program;
+}
+
 /** Runs a program to its end, at most `timeout` milliseconds. */
 export function execute(
   program: string,
@@ -80,8 +85,13 @@ function ended(child: ChildProcess): Promise<void> {
   });
 }
 
+/** Where programs are looked for. */
+export function searchPath(): string {
+  return process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin';
+}
+
 function environment(): NodeJS.ProcessEnv {
-  return { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+  return { PATH: searchPath(), LC_ALL: 'C' };
 }
 
 function execError(

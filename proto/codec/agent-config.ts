@@ -57,7 +57,7 @@ const schema = z
     listenPort: port,
     endpoints: z.array(text(parseEndpoint)).default([]),
     logLevel: z.enum(logLevels, `is not one of ${logLevels.join(', ')}`).default('info'),
-    mtu: z.int().min(576).max(65_535).optional(),
+    mtu: z.int().min(1280, 'is under 1280, the least for IPv6').max(65_535).optional(),
   })
   .superRefine((config, context) => {
     const issue = (path: string[], message: string): void => {

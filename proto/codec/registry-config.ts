@@ -70,7 +70,7 @@ const schema = z
     idleTimeout: duration(1, 0xffff_ffff).default(d.idleTimeout),
     bfdInterval: text(parseInterval).default(d.bfdInterval),
     bfdMultiplier: z.int().min(1).max(255).default(d.bfdMultiplier),
-    mtu: z.int().min(576).max(65_535).default(d.mtu),
+    mtu: z.int().min(1280, 'is under 1280, the least for IPv6').max(65_535).default(d.mtu),
   })
   .transform(({ http, pool6, ...rest }): RegistryConfig => ({ ...rest, http, pool6 }));
 

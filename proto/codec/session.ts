@@ -151,7 +151,7 @@ function decodeOverlayConfig(config: wire.OverlayConfig): Result<OverlayConfig> 
     idleTimeout: f.map(f.integer(config.idleTimeoutSeconds, 1, 0xffff_ffff), seconds),
     bfdInterval: f.map(f.integer(config.bfdIntervalMs, 10, 60_000), milliseconds),
     bfdMultiplier: f.integer(config.bfdMultiplier, 1, 0xff),
-    mtu: f.integer(config.mtu, 576, 0xffff),
+    mtu: f.integer(config.mtu, 1280, 0xffff),
     address: f.address(config.address),
     address6: f.optionalAddress(config.address6),
     prefixes: f.prefixes(config.prefixes, limits.nodePrefixes),

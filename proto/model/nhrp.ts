@@ -165,3 +165,13 @@ export type NhrpBody =
   | TrafficIndication;
 
 export type NhrpMessage<B extends NhrpBody = NhrpBody> = NhrpHeader & { readonly body: B };
+
+/** For logs: the type, request id and addresses of a message. */
+export function summaryOf({ body, requestId, source, destination }: NhrpMessage): {
+  readonly type: NhrpBody['type'];
+  readonly requestId: number;
+  readonly source: Address;
+  readonly destination: Address;
+} {
+  return { type: body.type, requestId, source, destination };
+}

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { parseAgentConfig } from '#proto/codec/agent-config.ts';
 import { parseProfile } from '#proto/codec/profile.ts';
-import { derOf, parseIdentity } from '#proto/kit/certificate.ts';
+import { certificateExpiry, derOf, parseIdentity } from '#proto/kit/certificate.ts';
 import { ProgramError, systemCode } from '#proto/kit/errors.ts';
 import { must } from '#proto/model/result.ts';
 import type { Io } from './io.ts';
@@ -93,6 +93,7 @@ export async function fromNode(dir: string): Promise<Found & { readonly kind: 't
     ['ca.crt', 'node.crt', 'node.key'].map((name) => readText(join(dir, name))),
   );
   const { registry, node, overlay } = parsed.value;
+  checkExpiry(certificate ?? '', dir);
   return {
     kind: 'tls',
     addresses: registry,
@@ -103,6 +104,16 @@ export async function fromNode(dir: string): Promise<Found & { readonly kind: 't
     from: dir,
     source: node.address,
   };
+}
+
+/** The registry could only say that it does not know who asks. */
+function checkExpiry(certificate: string, dir: string): void {
+  const expires = certificateExpiry(certificate);
+  if (expires > Date.now()) return;
+  const when = new Date(expires).toISOString();
+  throw new ProgramError(
+    `the certificate of the node in ${dir} expired at ${when}; check the clock, or run \`dmwg join\` again with a new token`,
+  );
 }
 
 function overlayOf(certificate: string, path: string): string {

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { ProgramError, systemCode } from '#proto/kit/errors.ts';
 import type { Secret } from '#proto/kit/secret.ts';
 
-/** A file of a state dir. Secret content gets mode 0600, other content 0644; the directory has 0700. */
+/** A file of a state dir, with mode 0600; the directory has 0700. */
 export interface StateFile {
   readonly name: string;
   readonly content: string | Secret;
@@ -79,8 +79,8 @@ async function writeInto(dir: string, files: readonly StateFile[]): Promise<void
 }
 
 async function writeFileDurably(path: string, { content }: StateFile): Promise<void> {
-  if (typeof content === 'string') await writeFile(path, content, { mode: 0o644, flag: 'wx', flush: true });
-  else await writeFile(path, content.reveal(), { mode: 0o600, flag: 'wx', flush: true });
+  const text = typeof content === 'string' ? content : content.reveal();
+  await writeFile(path, text, { mode: 0o600, flag: 'wx', flush: true });
 }
 
 function translate(error: unknown, dir: string): unknown {

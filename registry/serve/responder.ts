@@ -5,6 +5,7 @@ import {
   type NhrpMessage,
   type RegistrationRequest,
   type ResolutionRequest,
+  summaryOf,
 } from '#proto/model/nhrp.ts';
 import { fail, ok } from '#proto/model/result.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
@@ -77,6 +78,7 @@ export class Responder {
         break;
       case 'nhrp':
         this.#context.metrics.received(message.message);
+        this.#context.log.trace({ node: session.node, message: summaryOf(message.message) }, 'received');
         this.#nhrp(session, message.message as AnyNhrp);
         break;
     }

@@ -1,5 +1,5 @@
 import type { NodeId } from '#proto/model/names.ts';
-import type { NhrpMessage } from '#proto/model/nhrp.ts';
+import { type NhrpMessage, summaryOf } from '#proto/model/nhrp.ts';
 import { type Milliseconds, milliseconds } from '#proto/model/time.ts';
 import { sameValue } from '#registry/decide/equal.ts';
 import { type CommonConfig, commonConfig } from '#registry/decide/overlay-config.ts';
@@ -105,7 +105,10 @@ export class Sessions {
 
   deliverHere(node: NodeId, message: NhrpMessage): boolean {
     const sent = this.#open.get(node)?.sendNhrp(message) ?? false;
-    if (sent) this.#context.metrics.sent(message);
+    if (sent) {
+      this.#context.metrics.sent(message);
+      this.#context.log.trace({ node, message: summaryOf(message) }, 'sent');
+    }
     return sent;
   }
 
