@@ -18,7 +18,7 @@ import type { StateFormat } from './io/state-file.ts';
 const schema = z.strictObject({
   interfacePrefix: z.string().regex(/^[a-z0-9]{1,10}$/),
   nextRequestId: z.int().min(0).max(0xffff_ffff),
-  config: z.unknown(),
+  config: z.unknown().optional(),
   interfaces: z.array(
     z.strictObject({
       name: z.string().max(15),
@@ -28,7 +28,7 @@ const schema = z.strictObject({
     }),
   ),
   shortcuts: z.array(z.unknown()),
-  peers: z.unknown(),
+  peers: z.unknown().optional(),
 });
 
 type Stored = z.infer<typeof schema>;

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { savedStateFormat } from '#agent/saved-state.ts';
+import type { Saved } from '#agent/decide/restore.ts';
+import type { NodeId } from '#proto/model/names.ts';
+
+/** Of a spoke before its first configuration: most is missing, and stays out of the file. */
+const bare: Saved = {
+  interfacePrefix: 'dmwg',
+  nextRequestId: 7,
+  config: undefined,
+  interfaces: [
+    { name: 'dmwg0', kind: 'multipoint', hub: undefined, listenPort: 20_001, publicKey: undefined },
+    {
+      name: 'dmwg-h1',
+      kind: 'hub-tunnel',
+      hub: '0123456789abcdef' as NodeId,
+      listenPort: 20_002,
+      publicKey: undefined,
+    },
+  ],
+  shortcuts: [],
+  peers: undefined,
+};
+
+test('what is saved without a configuration and without peers is read back', () => {
+  const content: unknown = JSON.parse(JSON.stringify(savedStateFormat.format(bare)));
+  assert.deepEqual(savedStateFormat.parse(content), { ok: true, value: bare });
+});
+
+test('the peers of a hub are read back, also when there are none', () => {
+  const hub: Saved = { ...bare, interfaces: [], peers: [] };
+  const content: unknown = JSON.parse(JSON.stringify(savedStateFormat.format(hub)));
+  assert.deepEqual(savedStateFormat.parse(content), { ok: true, value: hub });
+});
