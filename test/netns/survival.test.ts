@@ -1,12 +1,14 @@
 // What runs goes on: no crash or restart of an agent, the registry or etcd loses a packet of a flow that is there, and
 // afterwards everything is as it was.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import test, { type TestContext } from 'node:test';
 import type { Agent } from '#test/support/lab/agent.ts';
 import { type Footprint, footprintOf, programsOn } from '#test/support/lab/footprint.ts';
 import type { Host } from '#test/support/lab/host.ts';
+import type { Finished } from '#test/support/lab/process.ts';
 import { createLab, type Lab } from '#test/support/lab/lab.ts';
+import type { Pinging } from '#test/support/lab/ping.ts';
 import { bothDirect, direct, replyThat, throughHub } from '#test/support/lab/paths.ts';
 import { binary } from '#test/support/lab/service.ts';
 import { hubEndpoint, officeA, officeB, sites } from '#test/support/lab/worlds.ts';
@@ -75,6 +77,19 @@ test('flows survive their programs', async (t) => {
   const keysBefore = await etcdKeys(overlay);
   const registryBefore = await footprintOf(overlay.registry.host);
 
+  const known = new Map<Pinging, number>();
+  /** No packet of either flow was lost since the last look. */
+  const nothingLost = (): void => {
+    for (const [name, flow] of [
+      ['direct', straight],
+      ['through the hub', around],
+    ] as const) {
+      const missing = flow.missing().filter((sequence) => sequence > (known.get(flow) ?? 0));
+      known.set(flow, missing.at(-1) ?? known.get(flow) ?? 0);
+      assert.deepEqual(missing, [], `lost of the flow ${name}`);
+    }
+  };
+
   /** As before on every host and in etcd, with all sessions open. */
   const converged = async (): Promise<void> => {
     await overlay.settled();
@@ -93,6 +108,8 @@ test('flows survive their programs', async (t) => {
       explain: async () => `${(await etcdKeys(overlay)).join('\n')}\nbefore:\n${keysBefore.join('\n')}`,
     });
     assert.deepEqual(await footprintOf(overlay.registry.host), registryBefore);
+    await flowsGoOn(50);
+    nothingLost();
   };
 
   await t.test('the agent of a spoke is killed and started again', async () => {
@@ -153,13 +170,17 @@ test('flows survive their programs', async (t) => {
       },
       { within: 20_000, explain: () => overlay.registry.output() },
     );
-    await until('tokens can be created', async () => (await overlay.admin('token', 'create')).code === 0, {
-      within: 20_000,
-      every: 250,
-    });
-    for (const token of (await overlay.ask('show', 'tokens')) as readonly { readonly id: string }[]) {
-      await overlay.admin('token', 'revoke', token.id);
-    }
+    const create = (): Promise<Finished> => overlay.admin('token', 'create', '-o', 'json');
+    const made = await until(
+      'tokens can be created',
+      async () => {
+        const done = await create();
+        return done.code === 0 && done.stdout;
+      },
+      { within: 20_000, every: 250 },
+    );
+    const { id } = JSON.parse(made) as { readonly id: string };
+    assert.equal((await overlay.admin('token', 'revoke', id)).code, 0);
     await converged();
   });
 
@@ -244,6 +265,8 @@ async function etcdKeys(overlay: Overlay, values = false): Promise<string[]> {
   const url = argv[flag]?.split('=')[1] ?? argv[flag + 1] ?? '';
   const what = values ? [] : ['--keys-only'];
   const env = { ETCDCTL_API: '3' };
-  const text = await host.run(['etcdctl', '--endpoints', url, 'get', '--prefix', '/dmwg/', ...what], { env });
+  // It listens on a unix socket that it names relative to its working directory.
+  const cwd = await readlink(`/proc/${String(pid)}/cwd`);
+  const text = await host.run(['etcdctl', '--endpoints', url, 'get', '--prefix', '/dmwg/', ...what], { env, cwd });
   return text.split('\n').filter((line) => line !== '' && !line.includes('/replicas/'));
 }

@@ -21,6 +21,8 @@ export interface PingResult {
 export interface Pinging {
   /** What has been answered so far. */
   replies(): readonly Reply[];
+  /** Sequence numbers without a reply so far, but for the last ones, which may be on their way. */
+  missing(): number[];
   /** Ends it. What was sent in the last moments and may be on its way does not count as lost. */
   finish(): Promise<PingResult>;
   /** Waits for the end of a ping with a count. */
@@ -77,12 +79,16 @@ export function followPing(program: Program, rate: number): Pinging {
     const last = replies.reduce((most, reply) => Math.max(most, reply.sequence), 0);
     const onTheirWay = ended && transmitted - last <= Math.max(2, rate * 0.2);
     const sent = onTheirWay ? last : transmitted;
-    const answered = new Set(replies.map((reply) => reply.sequence));
-    const lost = Array.from({ length: sent }, (_, index) => index + 1).filter((sequence) => !answered.has(sequence));
+    const lost = holes(replies, sent);
     return { sent, replies, lost, longestGapMs: longestGap(replies) };
   };
   return {
     replies: () => parseReplies(program.stdout()),
+    missing: () => {
+      const replies = parseReplies(program.stdout());
+      const last = replies.reduce((most, reply) => Math.max(most, reply.sequence), 0);
+      return holes(replies, last - Math.ceil(rate * 0.2));
+    },
     finish: async () => {
       await program.stop('SIGINT');
       return judge(true);
@@ -92,6 +98,14 @@ export function followPing(program: Program, rate: number): Pinging {
       return judge(false);
     },
   };
+}
+
+/** Sequence numbers from 1 to `sent` that no reply has. */
+function holes(replies: readonly Reply[], sent: number): number[] {
+  const answered = new Set(replies.map((reply) => reply.sequence));
+  return Array.from({ length: Math.max(0, sent) }, (_, index) => index + 1).filter(
+    (sequence) => !answered.has(sequence),
+  );
 }
 
 function longestGap(replies: readonly Reply[]): number {
