@@ -4,7 +4,7 @@ import { type Address, hostPrefix, type Prefix } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
 import type { Target } from '#proto/model/nhrp.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
-import { type Seconds, seconds } from '#proto/model/time.ts';
+import { seconds } from '#proto/model/time.ts';
 import {
   type FirewallState,
   type HostState,
@@ -110,8 +110,9 @@ function directPeer(config: OverlayConfig, remote: Remote): PeerState {
     publicKey: target.publicKey,
     endpoint: remote.rendezvous?.rounds[Math.max(0, remote.rendezvous.next - 1)] ?? target.rendezvous?.rounds[0],
     allowedIps: new Set([...nodeAddresses(target).map(hostPrefix), ...target.prefixes, link]),
-    // Only when there is a session: a keepalive would start a handshake before the rendezvous.
-    keepalive: remote.phase === 'direct' ? keepalive : (off satisfies Seconds),
+    // BFD keeps the NATs' mappings, and WireGuard's own passive keepalives when the agent is away. A persistent keepalive would
+    // start a handshake before the rendezvous.
+    keepalive: off,
   };
 }
 

@@ -35,6 +35,7 @@ export function meet(state: AgentState, target: Target, turn: Turn): AgentState 
     return fail(state, remoteOf(target, old, turn), 'no endpoint of the other end is known', turn);
   }
   const fresh = remoteOf(target, sameKey ? old : undefined, turn);
+  note(turn, 'rendezvous', { node: target.name, startAfterMs: rendezvous.startAfter, rounds: rendezvous.rounds });
   return put(state, {
     ...fresh,
     phase: 'punching',

@@ -63,7 +63,10 @@ export async function withWorld<T>(options: OverlayOptions, body: (world: BenchW
 export async function idle(lab: Lab, agents: readonly Agent[]): Promise<void> {
   const done = async (): Promise<boolean> => {
     const all = await Promise.all(agents.map((agent) => agent.status()));
-    return all.every((status) => status.peers.length === 0 && status.shortcuts.length === 0);
+    if (!all.every((status) => status.peers.length === 0 && status.shortcuts.length === 0)) return false;
+    // A closed tunnel's peer stays for some seconds: only the reflector is left.
+    const peers = await Promise.all(agents.map((agent) => agent.host.run(['wg', 'show', agent.multipoint, 'peers'])));
+    return peers.every((text) => text.trim().split('\n').length === 1);
   };
   await until('direct tunnels are gone', done, { within: 60_000, every: 250, explain: () => lab.state() });
 }
