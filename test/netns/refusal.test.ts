@@ -16,7 +16,11 @@ import { hubAddress, hubEndpoint, registryAddress } from '#test/support/lab/worl
 import { until } from '#test/support/poll.ts';
 import { createOverlay } from '#test/support/programs.ts';
 
-const programs = ['dmwg', 'dmwg-agent', 'dmwg-registry'] as const;
+const commands = [
+  ['dmwg', 'status'],
+  ['dmwg-agent', '--state-dir', '/nonexistent'],
+  ['dmwg-registry', '--state-dir', '/nonexistent'],
+] as const;
 
 /** Exit status 1 or 2 and one line on stderr that says this. */
 function assertRefused(done: Finished, code: 1 | 2, says: RegExp): void {
@@ -150,8 +154,9 @@ test('refusals', async (t) => {
   });
 
   await t.test('unknown flags and commands', async () => {
-    for (const program of programs)
-      assertRefused(await visitor.runAny([binary(program), '--no-such-flag']), 2, /no-such-flag/);
+    for (const [program, ...argv] of commands) {
+      assertRefused(await visitor.runAny([binary(program), ...argv, '--no-such-flag']), 2, /no-such-flag/);
+    }
     assertRefused(await visitor.runAny([binary('dmwg'), 'no-such-command']), 2, /no-such-command/);
     assertRefused(await visitor.runAny([binary('dmwg'), 'join']), 2, /token/i);
     assertRefused(await overlay.admin('token', 'create', '--uses', 'many'), 2, /many/);

@@ -44,7 +44,7 @@ export interface OverlayOptions {
   /** More arguments of `dmwg init`. */
   readonly init?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Of the agents. */
+  /** Of the agents (debug by default) and the registry (info by default). */
   readonly logLevel?: 'trace' | 'debug' | 'info';
   readonly registryArguments?: readonly string[];
   readonly agentArguments?: readonly string[];
@@ -84,6 +84,7 @@ export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Pro
       stateDir,
       '--listen',
       '0.0.0.0:7443',
+      ...['--log-level', options.logLevel ?? 'info'],
       ...(options.registryArguments ?? []),
     ],
     isReady: (log) => log.some((line) => line.msg === 'ready'),
