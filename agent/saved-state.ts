@@ -9,16 +9,20 @@ import { addressBits, familyOf, lengthOf, prefixOf } from '#proto/model/address.
 import { parseNodeId } from '#proto/model/names.ts';
 import { cieCode, defaultHopCount, type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
-import type { RegistryMessage } from '#proto/model/session.ts';
+import type { HubPeer, RegistryMessage } from '#proto/model/session.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { Saved, SavedShortcut } from './decide/restore.ts';
 import type { OwnInterface } from './decide/state.ts';
 import type { StateFormat } from './io/state-file.ts';
 
+/** Well below what a message may carry. */
+const peersInPiece = 1000;
+
 const schema = z.strictObject({
   interfacePrefix: z.string().regex(/^[a-z0-9]{1,10}$/),
   nextRequestId: z.int().min(0).max(0xffff_ffff),
   config: z.unknown().optional(),
+  activeHub: z.string().optional(),
   interfaces: z.array(
     z.strictObject({
       name: z.string().max(15),
@@ -28,7 +32,8 @@ const schema = z.strictObject({
     }),
   ),
   shortcuts: z.array(z.unknown()),
-  peers: z.unknown().optional(),
+  /** In pieces, as they come over the network. */
+  peers: z.array(z.unknown()).optional(),
 });
 
 type Stored = z.infer<typeof schema>;
@@ -48,19 +53,24 @@ export const savedStateFormat: StateFormat<Saved> = {
     interfacePrefix: saved.interfacePrefix,
     nextRequestId: saved.nextRequestId,
     config: saved.config && storeMessage({ type: 'overlay-config', config: saved.config }),
+    activeHub: saved.activeHub,
     interfaces: saved.interfaces.map(({ name, kind, hub, listenPort }) => ({ name, kind, hub, listenPort })),
     shortcuts: saved.shortcuts.map((shortcut) => WireNhrp.toJSON(encodeNhrp(asReply(shortcut)))),
-    peers:
-      saved.peers &&
-      storeMessage({ type: 'peer-sync', snapshot: true, upsert: saved.peers, remove: [], complete: true }),
+    peers: saved.peers && storePeers(saved.peers),
   }),
 };
 
 function parse(stored: Stored): Result<Saved> {
   const config = stored.config === undefined ? undefined : readMessage(stored.config, 'overlay-config');
   if (config && !config.ok) return config;
-  const peers = stored.peers === undefined ? undefined : readMessage(stored.peers, 'peer-sync');
-  if (peers && !peers.ok) return peers;
+  const activeHub = stored.activeHub === undefined ? undefined : parseNodeId(stored.activeHub);
+  if (activeHub && !activeHub.ok) return activeHub;
+  const peers: HubPeer[] = [];
+  for (const piece of stored.peers ?? []) {
+    const sync = readMessage(piece, 'peer-sync');
+    if (!sync.ok) return sync;
+    peers.push(...sync.value.upsert);
+  }
   const shortcuts: SavedShortcut[] = [];
   for (const item of stored.shortcuts) {
     const shortcut = fromReply(item);
@@ -77,10 +87,20 @@ function parse(stored: Stored): Result<Saved> {
     interfacePrefix: stored.interfacePrefix,
     nextRequestId: stored.nextRequestId,
     config: config?.value.config,
+    activeHub: activeHub?.value,
     interfaces,
     shortcuts,
-    peers: peers?.value.upsert,
+    peers: stored.peers && peers,
   });
+}
+
+function storePeers(peers: readonly HubPeer[]): unknown[] {
+  const pieces: unknown[] = [];
+  for (let start = 0; start < peers.length; start += peersInPiece) {
+    const upsert = peers.slice(start, start + peersInPiece);
+    pieces.push(storeMessage({ type: 'peer-sync', snapshot: true, upsert, remove: [], complete: true }));
+  }
+  return pieces;
 }
 
 function storeMessage(message: RegistryMessage): unknown {

@@ -2,6 +2,7 @@
 // when the registry is away.
 import type { Prefix } from '#proto/model/address.ts';
 import type { Address } from '#proto/model/address.ts';
+import type { NodeId } from '#proto/model/names.ts';
 import type { Target } from '#proto/model/nhrp.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { after, toMilliseconds } from '#proto/model/time.ts';
@@ -14,6 +15,7 @@ export interface Saved {
   readonly interfacePrefix: string;
   readonly nextRequestId: number;
   readonly config: OverlayConfig | undefined;
+  readonly activeHub: NodeId | undefined;
   /** Without keys: those are in files of their own. */
   readonly interfaces: readonly OwnInterface[];
   readonly shortcuts: readonly SavedShortcut[];
@@ -38,6 +40,7 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
     ...fresh,
     nextRequestId: (saved.nextRequestId + requestIdJump) % 0xffff_ffff,
     interfaces: new Map(usable ? saved.interfaces.map((own) => [own.name, own]) : []),
+    activeHub: saved.activeHub,
     hub: { ...fresh.hub, peers: saved.peers && new Map(saved.peers.map((peer) => [peer.node, peer])) },
   };
   if (!saved.config) return state;
@@ -67,6 +70,7 @@ export function save(state: AgentState): Saved {
     interfacePrefix: state.self.interfacePrefix,
     nextRequestId: state.nextRequestId,
     config: state.config,
+    activeHub: state.activeHub,
     interfaces: [...state.interfaces.values()],
     shortcuts,
     peers: state.hub.peers && [...state.hub.peers.values()],

@@ -10,7 +10,7 @@ import { ownInterfaces, randomPort } from './own-interfaces.ts';
 import { forgetRegistration, register, registrationReply, sortAddresses } from './registration.ts';
 import { directBfd, inspectRemotes, tickRemotes } from './remotes.ts';
 import { indicated, purged, resolutionReply, resolutionRequest, revalidate, tickResolutions } from './resolution.ts';
-import { type AgentState, initialState, multipointName, withEntry } from './state.ts';
+import { type AgentState, type HubPath, initialState, multipointName, type Remote, withEntry } from './state.ts';
 
 export function step(state: AgentState, event: Event, turn: Turn): AgentState {
   return tick(handle(state, event, turn), turn);
@@ -40,7 +40,7 @@ function handle(state: AgentState, event: Event, turn: Turn): AgentState {
       return { ...state, interfaces };
     }
     case 'local-addresses':
-      return { ...state, localAddresses: sortAddresses(event.addresses) };
+      return hurry({ ...state, localAddresses: sortAddresses(event.addresses) }, turn);
     case 'bfd':
       return bfd(state, event, turn);
     case 'peers': {
@@ -56,6 +56,17 @@ function handle(state: AgentState, event: Event, turn: Turn): AgentState {
     case 'tick':
       return state;
   }
+}
+
+/** The network underneath changed: what failed before may work now. */
+function hurry(state: AgentState, turn: Turn): AgentState {
+  const hubs = [...state.hubs].map(([node, path]): [typeof node, HubPath] => {
+    return [node, path.repairAt === undefined ? path : { ...path, repairs: 0, repairAt: turn.now }];
+  });
+  const remotes = [...state.remotes].map(([node, remote]): [typeof node, Remote] => {
+    return [node, remote.phase === 'failed' ? { ...remote, failures: 0, retryAt: turn.now } : remote];
+  });
+  return { ...state, hubs: new Map(hubs), remotes: new Map(remotes) };
 }
 
 /** Everything that is due. */

@@ -8,6 +8,7 @@ import type { Timestamp } from '#proto/model/time.ts';
 /** Codes of faults that repetition does not heal soon: the next attempt is a minute away. */
 const lasting: ReadonlySet<string> = new Set([
   'revoked',
+  'unknown-node',
   'replaced',
   'refused',
   'unauthenticated',
@@ -77,7 +78,9 @@ const faultKey = 'dmwg-fault';
 export function callFault(error: ServiceError): Fault {
   const detail = error.details === '' ? error.message : error.details;
   // Only what says so in so many words: a node that was thrown out takes its tunnels down.
-  if (error.metadata.get(faultKey).includes('revoked')) return { code: 'revoked', message: detail };
+  const said = error.metadata.get(faultKey);
+  if (said.includes('revoked')) return { code: 'revoked', message: detail };
+  if (said.includes('unknown-node')) return { code: 'unknown-node', message: detail };
   if (error.code === status.PERMISSION_DENIED) return { code: 'refused', message: detail };
   if (error.code === status.UNAUTHENTICATED) {
     return { code: 'unauthenticated', message: `the registry does not accept the certificate of this node: ${detail}` };

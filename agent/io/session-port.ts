@@ -12,7 +12,7 @@ export interface SessionHandlers {
   onDisconnected(reason: string): void;
   /** Only between onConnected and onDisconnected. */
   onMessage(message: RegistryPush): void;
-  /** The registry does not know this node any more. Told again at every attempt that is refused for it. */
+  /** The registry shut this node out: not one that merely does not know it. Told again at every attempt that is refused for it. */
   onRevoked(detail: string): void;
 }
 

@@ -295,3 +295,13 @@ test('a revoked node keeps nothing of the overlay', () => {
   assert.deepEqual(story.routes(), []);
   assert.deepEqual(story.paths(), []);
 });
+
+test('on another network what failed is tried again at once', () => {
+  const story = joinedSpoke();
+  resolve(story, other);
+  story.wait(1000);
+  assert.equal(story.state.remotes.get(other.node)?.phase, 'failed');
+  story.tell({ kind: 'local-addresses', addresses: [address('192.0.2.99')] });
+  story.hear({ type: 'traffic-indication', contents: new Uint8Array() }, { destination: other.address });
+  assert.equal(story.sent('resolution-request').length, 1);
+});

@@ -3,12 +3,14 @@ import test from 'node:test';
 import { savedStateFormat } from '#agent/saved-state.ts';
 import type { Saved } from '#agent/decide/restore.ts';
 import type { NodeId } from '#proto/model/names.ts';
+import { hubPeer } from '#test/support/agent-story.ts';
 
 /** Of a spoke before its first configuration: most is missing, and stays out of the file. */
 const bare: Saved = {
   interfacePrefix: 'dmwg',
   nextRequestId: 7,
   config: undefined,
+  activeHub: '0123456789abcdef' as NodeId,
   interfaces: [
     { name: 'dmwg0', kind: 'multipoint', hub: undefined, listenPort: 20_001, publicKey: undefined },
     {
@@ -32,4 +34,16 @@ test('the peers of a hub are read back, also when there are none', () => {
   const hub: Saved = { ...bare, interfaces: [], peers: [] };
   const content: unknown = JSON.parse(JSON.stringify(savedStateFormat.format(hub)));
   assert.deepEqual(savedStateFormat.parse(content), { ok: true, value: hub });
+});
+
+test('more peers than one message may carry are read back', () => {
+  const peers = Array.from({ length: 5000 }, (_, index) => {
+    return { ...hubPeer(), node: index.toString(16).padStart(16, '0') as NodeId };
+  });
+  const hub: Saved = { ...bare, interfaces: [], peers };
+  const content: unknown = JSON.parse(JSON.stringify(savedStateFormat.format(hub)));
+  const parsed = savedStateFormat.parse(content);
+  assert.ok(parsed.ok);
+  assert.equal(parsed.value.peers?.length, 5000);
+  assert.deepEqual(parsed.value.peers.at(-1), peers.at(-1));
 });
