@@ -33,7 +33,7 @@ const mostEndpoints = 16;
 /**
  * Admits a machine as node `id`. A conflict at commit means that the state moved on: decide again on the new snapshot.
  * Faults: token-unknown, token-expired, token-used-up, role-not-allowed, prefix-not-allowed, prefix-taken, name-taken,
- * address-taken, address-outside-pool, pool-exhausted, hub-needs-endpoint, too-many, no-overlay.
+ * address-taken, address-outside-pool, pool-exhausted, hub-needs-endpoint, too-many, no-overlay, conflict (the id is used).
  */
 export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId, now: Timestamp): Result<Enrolment> {
   const overlay = snapshot.overlay;
@@ -54,6 +54,8 @@ export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId,
     const fault = prefixFault(snapshot, overlay, token.value, prefix);
     if (fault) return { ok: false, fault };
   }
+  // Also one of the past: what is said of that node must never be said of this one.
+  if (snapshot.nodes.has(id) || snapshot.revoked.has(id)) return fail('conflict', `the id ${id} is taken: try again`);
   const namesake = snapshot.nodeByName.get(request.name);
   if (namesake !== undefined) {
     return fail(
@@ -86,7 +88,7 @@ function admission(node: NodeRecord, token: TokenRecord): Transaction {
     ...node.prefixes.map((prefix) => ({ kind: 'claim-prefix', prefix, node: node.id }) as const),
   ];
   if (node.address6 !== undefined) claims.push({ kind: 'claim-address', address: node.address6, node: node.id });
-  const absent: Key[] = [{ kind: 'node', id: node.id }, ...claims];
+  const absent: Key[] = [{ kind: 'node', id: node.id }, { kind: 'revocation', id: node.id }, ...claims];
   return transaction({
     absent,
     unchanged: [{ kind: 'overlay' }, { kind: 'token', id: token.id }],

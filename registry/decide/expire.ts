@@ -1,5 +1,5 @@
 import type { NodeId } from '#proto/model/names.ts';
-import type { Timestamp } from '#proto/model/time.ts';
+import type { Seconds, Timestamp } from '#proto/model/time.ts';
 import { sameValue } from './equal.ts';
 import { remaining, transaction } from './node.ts';
 import type { BindingRecord } from './records.ts';
@@ -25,6 +25,24 @@ export function expired(snapshot: Snapshot, now: Timestamp): Expiry[] {
   return [...snapshot.bindings.values()]
     .filter((binding) => remaining(binding, now) <= 0 && snapshot.nodes.get(binding.node)?.role !== 'hub')
     .map((binding) => ({ node: binding.node, transaction: removeBinding(binding) }));
+}
+
+/** Seconds that a revocation outlives the last certificate that its node can have: clocks differ. */
+const revocationMargin = 10 * 86_400;
+/** Well below what one transaction may hold. */
+const mostForgotten = 50;
+
+/** Revocations that no certificate needs any more. `validity` is the longest of a node's certificate. */
+export function forgettable(snapshot: Snapshot, now: Timestamp, validity: Seconds): Transaction[] {
+  const kept = (validity + revocationMargin) * 1000;
+  const keys = [...snapshot.revoked.values()]
+    .filter((revocation) => revocation.at + kept < now)
+    .map((revocation) => ({ kind: 'revocation', id: revocation.node }) as const);
+  const batches = Math.ceil(keys.length / mostForgotten);
+  return Array.from({ length: batches }, (_, index) => {
+    const batch = keys.slice(index * mostForgotten, (index + 1) * mostForgotten);
+    return transaction({ unchanged: batch, delete: batch });
+  });
 }
 
 /** Nodes whose binding counts as held although no running replica has their session. */

@@ -31,6 +31,43 @@ export function peerOf(snapshot: Snapshot, hub: NodeId, node: NodeRecord, now: T
   return { node: id, name, address, address6, prefixes: binding.prefixes, interfaces };
 }
 
+/**
+ * What a hub that has the peers `before` must know now; `ids`: the nodes that may have changed, undefined for any. A peer whose
+ * node is missing without a revocation stays, as the registry may have lost its data, until another node has something of it.
+ */
+export function nextPeers(
+  before: ReadonlyMap<NodeId, HubPeer>,
+  snapshot: Snapshot,
+  hub: NodeRecord,
+  now: Timestamp,
+  ids?: ReadonlySet<NodeId>,
+): Map<NodeId, HubPeer> {
+  const after = ids ? new Map(before) : peersOf(snapshot, hub, now);
+  for (const id of ids ?? []) {
+    const node = snapshot.nodes.get(id);
+    const peer = node && peerOf(snapshot, hub.id, node, now);
+    if (peer) after.set(id, peer);
+    else after.delete(id);
+  }
+  for (const [id, peer] of before) {
+    if (snapshot.nodes.has(id)) continue;
+    if (snapshot.revoked.has(id) || isReplaced(snapshot, peer)) after.delete(id);
+    else after.set(id, peer);
+  }
+  return after;
+}
+
+/** Whether others have by now what this missing node had. */
+function isReplaced(snapshot: Snapshot, { node, address, address6, prefixes, interfaces }: HubPeer): boolean {
+  const owners = [
+    snapshot.claimedAddresses.get(address),
+    address6 && snapshot.claimedAddresses.get(address6),
+    ...prefixes.map((prefix) => snapshot.claimedPrefixes.get(prefix)),
+    ...interfaces.map((one) => snapshot.nodeByKey.get(one.publicKey)),
+  ];
+  return owners.some((owner) => owner !== undefined && owner !== node);
+}
+
 export function peerDelta(before: ReadonlyMap<NodeId, HubPeer>, after: ReadonlyMap<NodeId, HubPeer>): PeerDelta {
   return {
     upsert: [...after.values()].filter((peer) => !sameValue(before.get(peer.node), peer)),

@@ -76,6 +76,20 @@ export interface TokenRecord {
   readonly createdAt: Timestamp;
 }
 
+/**
+ * A node that is shut out, written when its record goes. Only this record says so: a node that is merely missing may be known
+ * again when lost data is restored. Kept until the node's last certificate has expired.
+ */
+export interface RevocationRecord {
+  readonly node: NodeId;
+  readonly name: NodeName;
+  readonly at: Timestamp;
+  readonly reason: RevocationReason;
+}
+
+/** By the operator, or by the node itself. */
+export type RevocationReason = 'revoked' | 'left';
+
 /** Which replica holds a node's session. Goes with the replica's lease. */
 export interface SessionRecord {
   readonly node: NodeId;

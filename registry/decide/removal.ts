@@ -1,7 +1,8 @@
 import type { NodeId } from '#proto/model/names.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
+import type { Timestamp } from '#proto/model/time.ts';
 import { addressesOf, transaction } from './node.ts';
-import type { BindingRecord, NodeRecord } from './records.ts';
+import type { BindingRecord, NodeRecord, RevocationReason } from './records.ts';
 import type { Key, Snapshot, Transaction } from './state.ts';
 
 export interface Removal {
@@ -9,8 +10,11 @@ export interface Removal {
   readonly transaction: Transaction;
 }
 
-/** Takes a node and everything of it away: its certificate is worthless from then on. Fault: node-unknown. */
-export function removeNode(snapshot: Snapshot, id: NodeId): Result<Removal> {
+/**
+ * Takes a node and everything of it away, and writes that it is shut out: its certificate is worthless from then on. Fault:
+ * node-unknown.
+ */
+export function removeNode(snapshot: Snapshot, id: NodeId, reason: RevocationReason, at: Timestamp): Result<Removal> {
   const node = snapshot.nodes.get(id);
   if (!node) return fail('node-unknown', `there is no node ${id}`);
   const claims: Key[] = [
@@ -26,6 +30,7 @@ export function removeNode(snapshot: Snapshot, id: NodeId): Result<Removal> {
         { kind: 'node', id },
         { kind: 'binding', id },
       ],
+      put: [{ kind: 'revocation', record: { node: id, name: node.name, at, reason } }],
       delete: [
         { kind: 'node', id },
         { kind: 'session', id },

@@ -3,7 +3,15 @@ import type { Address, Prefix } from '#proto/model/address.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId, NodeName } from '#proto/model/names.ts';
 import type { PrefixTable } from '#proto/model/prefix-table.ts';
-import type { BindingRecord, NodeRecord, OverlayRecord, ReplicaRecord, SessionRecord, TokenRecord } from './records.ts';
+import type {
+  BindingRecord,
+  NodeRecord,
+  OverlayRecord,
+  ReplicaRecord,
+  RevocationRecord,
+  SessionRecord,
+  TokenRecord,
+} from './records.ts';
 
 /** The last known state of etcd. Read-only; stays as it is while etcd is away. */
 export interface Snapshot {
@@ -12,6 +20,7 @@ export interface Snapshot {
   readonly nodes: ReadonlyMap<NodeId, NodeRecord>;
   readonly bindings: ReadonlyMap<NodeId, BindingRecord>;
   readonly tokens: ReadonlyMap<string, TokenRecord>;
+  readonly revoked: ReadonlyMap<NodeId, RevocationRecord>;
   readonly sessions: ReadonlyMap<NodeId, SessionRecord>;
   readonly replicas: ReadonlyMap<string, ReplicaRecord>;
   /** Indexes of the above. */
@@ -29,6 +38,7 @@ export type Key =
   | { readonly kind: 'node'; readonly id: NodeId }
   | { readonly kind: 'binding'; readonly id: NodeId }
   | { readonly kind: 'token'; readonly id: string }
+  | { readonly kind: 'revocation'; readonly id: NodeId }
   | { readonly kind: 'session'; readonly id: NodeId }
   | { readonly kind: 'replica'; readonly id: string }
   | { readonly kind: 'claim-name'; readonly name: NodeName }
@@ -41,6 +51,7 @@ export type Put =
   | { readonly kind: 'node'; readonly record: NodeRecord }
   | { readonly kind: 'binding'; readonly record: BindingRecord }
   | { readonly kind: 'token'; readonly record: TokenRecord }
+  | { readonly kind: 'revocation'; readonly record: RevocationRecord }
   /** Bound to this replica's lease. */
   | { readonly kind: 'session'; readonly record: SessionRecord }
   | { readonly kind: 'replica'; readonly record: ReplicaRecord }

@@ -114,7 +114,7 @@ export async function revokeNode(
 ): Promise<Result<RevokeNodeResponse>> {
   const removed = await decideAndCommit(context.store, (snapshot) => {
     const node = findNode(snapshot, request.node);
-    return node.ok ? removeNode(snapshot, node.value.id) : node;
+    return node.ok ? removeNode(snapshot, node.value.id, 'revoked', context.clock.date()) : node;
   });
   if (!removed.ok) return removed;
   const { node } = removed.value;

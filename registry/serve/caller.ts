@@ -1,6 +1,8 @@
 import type { ServerUnaryCall } from '@grpc/grpc-js';
 import { parseIdentity } from '#proto/kit/certificate.ts';
+import type { NodeId } from '#proto/model/names.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
+import { admit, requireOverlay } from '#registry/decide/admit.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import type { Snapshot } from '#registry/decide/state.ts';
 
@@ -20,8 +22,15 @@ export type Authenticate = (call: Call) => Result<Caller>;
 
 export const trustSocket: Authenticate = () => ok({ kind: 'admin', name: 'socket' });
 
-/** The certificate was checked against the CA by TLS; a node must be known besides. Faults: bad-identity, revoked. */
-export function byCertificate(overlay: string, snapshot: () => Snapshot): Authenticate {
+/**
+ * The certificate was checked against the CA by TLS; a node must be known besides. Faults: bad-identity, and those of admit.
+ * `onUnknown` hears of a node that the registry should know.
+ */
+export function byCertificate(
+  overlay: string,
+  snapshot: () => Snapshot,
+  onUnknown: (node: NodeId, message: string) => void,
+): Authenticate {
   return (call) => {
     const der = call.getAuthContext().sslPeerCertificate?.raw;
     if (!der) return ok({ kind: 'anyone' });
@@ -32,8 +41,17 @@ export function byCertificate(overlay: string, snapshot: () => Snapshot): Authen
       return fail('bad-identity', `the certificate is for overlay ${found.overlay}; this is ${overlay}`);
     }
     if (found.kind !== 'node') return ok({ kind: found.kind, name: found.name });
-    const node = snapshot().nodes.get(found.id);
-    if (!node) return fail('revoked', `node ${found.id} was revoked or has left: join again with a new token`);
-    return ok({ kind: 'node', node });
+    const node = admit(snapshot(), found.id);
+    if (node.ok) return ok({ kind: 'node', node: node.value });
+    if (node.fault.code === 'unknown-node') onUnknown(found.id, node.fault.message);
+    return node;
+  };
+}
+
+/** Nothing is answered out of a store that lost its data: what is missing there would look as if it had been taken away. */
+export function onceReady(authenticate: Authenticate, snapshot: () => Snapshot): Authenticate {
+  return (call) => {
+    const ready = requireOverlay(snapshot());
+    return ready.ok ? authenticate(call) : ready;
   };
 }

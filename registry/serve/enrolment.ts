@@ -87,7 +87,9 @@ export async function renewNode(
 }
 
 export async function leaveOverlay(context: RegistryContext, { node }: NodeCaller): Promise<Result<LeaveResponse>> {
-  const removed = await decideAndCommit<Removal>(context.store, (snapshot) => removeNode(snapshot, node.id));
+  const removed = await decideAndCommit<Removal>(context.store, (snapshot) =>
+    removeNode(snapshot, node.id, 'left', context.clock.date()),
+  );
   if (!removed.ok) return removed;
   context.events.add('node.left', node.name);
   return ok({});

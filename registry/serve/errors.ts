@@ -12,6 +12,7 @@ const statusOf: Readonly<Record<string, status>> = {
   revoked: status.PERMISSION_DENIED,
   'no-certificate': status.UNAUTHENTICATED,
   'bad-identity': status.UNAUTHENTICATED,
+  'unknown-node': status.UNAUTHENTICATED,
   'prefix-taken': status.ALREADY_EXISTS,
   'name-taken': status.ALREADY_EXISTS,
   'address-taken': status.ALREADY_EXISTS,

@@ -70,8 +70,9 @@ function serve(
 ): void {
   const session = sessions.start(caller.node, {
     write: (message) => call.write(encodeRegistryMessage(message)),
-    end: () => {
-      call.end();
+    end: (fault) => {
+      if (fault) call.emit('error', serviceError(fault));
+      else call.end();
       over();
     },
   });

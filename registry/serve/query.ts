@@ -2,7 +2,7 @@ import type { Overlay, QueryServiceServer } from '#proto/gen/dmwg/v1/admin.ts';
 import { fail, ok } from '#proto/model/result.ts';
 import type { OverlayRecord } from '#registry/decide/records.ts';
 import { bindingRows, nodeRows, routeRows } from '#registry/decide/visible.ts';
-import type { Authenticate } from './caller.ts';
+import { type Authenticate, onceReady } from './caller.ts';
 import type { RegistryContext } from './context.ts';
 import { unary } from './unary.ts';
 
@@ -10,8 +10,9 @@ const readers = ['admin', 'node'] as const;
 
 export function queryService(context: RegistryContext, authenticate: Authenticate): QueryServiceServer {
   const { store, clock, events } = context;
+  const ready = onceReady(authenticate, () => store.snapshot());
   return {
-    listNodes: unary(context, authenticate, readers, () =>
+    listNodes: unary(context, ready, readers, () =>
       ok({
         nodes: nodeRows(store.snapshot(), clock.date()).map(({ registeredAt, expiresIn, ...row }) => ({
           ...row,
@@ -23,7 +24,7 @@ export function queryService(context: RegistryContext, authenticate: Authenticat
         })),
       }),
     ),
-    listBindings: unary(context, authenticate, readers, () =>
+    listBindings: unary(context, ready, readers, () =>
       ok({
         bindings: bindingRows(store.snapshot(), clock.date()).map(({ created, expiresIn, ...row }) => ({
           ...row,
@@ -34,11 +35,12 @@ export function queryService(context: RegistryContext, authenticate: Authenticat
         })),
       }),
     ),
-    listRoutes: unary(context, authenticate, readers, () => ok({ routes: routeRows(store.snapshot(), clock.date()) })),
+    listRoutes: unary(context, ready, readers, () => ok({ routes: routeRows(store.snapshot(), clock.date()) })),
+    // Also without data: the events say what became of it.
     listEvents: unary(context, authenticate, readers, () =>
       ok({ events: events.list().map(({ time, ...event }) => ({ ...event, timeMs: BigInt(time) })) }),
     ),
-    getOverlay: unary(context, authenticate, readers, () => {
+    getOverlay: unary(context, ready, readers, () => {
       const { overlay } = store.snapshot();
       return overlay
         ? ok({ overlay: overlayMessage(overlay) })

@@ -7,10 +7,11 @@ import {
   type ResolutionRequest,
   summaryOf,
 } from '#proto/model/nhrp.ts';
-import { fail, ok } from '#proto/model/result.ts';
+import { ok } from '#proto/model/result.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { NodeId } from '#proto/model/names.ts';
+import { admit } from '#registry/decide/admit.ts';
 import { indicate, indicationGap } from '#registry/decide/indicate.ts';
 import { reachableBy } from '#registry/decide/node.ts';
 import { purgeByNode } from '#registry/decide/purge.ts';
@@ -124,9 +125,9 @@ export class Responder {
     const context = { now: clock.date(), agentVersion: session.agentVersion };
     const known = store.snapshot().bindings.get(session.node);
     const outcome = await decideAndCommit<RegistrationOutcome>(store, (snapshot) => {
-      const node = snapshot.nodes.get(session.node);
-      if (!node) return fail('revoked', 'the node is gone');
-      const decision = register(snapshot, node, request, context);
+      const node = admit(snapshot, session.node);
+      if (!node.ok) return node;
+      const decision = register(snapshot, node.value, request, context);
       // What only has to be held again is served from the snapshot, and written by the sweeper when etcd is there.
       return ok(decision.revived === true ? { ...decision, transaction: undefined } : decision);
     });
@@ -180,8 +181,8 @@ export class Responder {
     request: NhrpMessage<Extract<NhrpMessage['body'], { type: 'purge-request' }>>,
   ): Promise<void> {
     const outcome = await decideAndCommit(this.#context.store, (snapshot) => {
-      const node = snapshot.nodes.get(session.node);
-      return node ? ok(purgeByNode(snapshot, node, request)) : fail('revoked', 'the node is gone');
+      const node = admit(snapshot, session.node);
+      return node.ok ? ok(purgeByNode(snapshot, node.value, request)) : node;
     });
     // Without a reply the node repeats it.
     if (outcome.ok && outcome.value.reply) this.#send(session, outcome.value.reply);

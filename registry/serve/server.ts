@@ -9,7 +9,7 @@ import { ReplicaServiceService } from '#proto/gen/dmwg/v1/replica.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { adminService } from './admin.ts';
 import type { Answers } from './answers.ts';
-import { type Authenticate, byCertificate, trustSocket } from './caller.ts';
+import { type Authenticate, byCertificate, onceReady, trustSocket } from './caller.ts';
 import { enrolmentService } from './enrolment.ts';
 import { type NhrpParts, nhrpService } from './nhrp-service.ts';
 import { queryService } from './query.ts';
@@ -40,9 +40,17 @@ export async function listenTls(
   credentials: ServerCredentials,
   address: string,
 ): Promise<{ readonly server: GrpcServer; readonly port: number }> {
-  const authenticate = byCertificate(parts.context.overlay, () => parts.context.store.snapshot());
+  const { overlay, store, events } = parts.context;
+  const authenticate = byCertificate(
+    overlay,
+    () => store.snapshot(),
+    (node, message) => {
+      events.alarm('node.unknown', node, message);
+    },
+  );
   const server = createServer(parts, authenticate);
-  server.addService(ReplicaServiceService, replicaService(parts, authenticate));
+  const ready = onceReady(authenticate, () => store.snapshot());
+  server.addService(ReplicaServiceService, replicaService(parts, ready));
   return { server, port: await bind(server, address, credentials, address) };
 }
 
@@ -62,10 +70,11 @@ export async function listenSocket(parts: ServerParts, path: string): Promise<Gr
 function createServer(parts: ServerParts, authenticate: Authenticate): GrpcServer {
   const { context, answers: told, descriptors } = parts;
   const server = new Server(options);
-  server.addService(EnrolmentServiceService, enrolmentService(context, authenticate));
-  server.addService(NhrpServiceService, nhrpService(parts, authenticate));
+  const ready = onceReady(authenticate, () => context.store.snapshot());
+  server.addService(EnrolmentServiceService, enrolmentService(context, ready));
+  server.addService(NhrpServiceService, nhrpService(parts, ready));
   server.addService(QueryServiceService, queryService(context, authenticate));
-  server.addService(AdminServiceService, adminService(context, told, authenticate));
+  server.addService(AdminServiceService, adminService(context, told, ready));
   new HealthImplementation({ '': 'SERVING' }).addToServer(server);
   if (descriptors) addReflection(server, descriptors);
   return server;

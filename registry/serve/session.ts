@@ -1,10 +1,11 @@
 import type { NodeId } from '#proto/model/names.ts';
 import type { NhrpMessage } from '#proto/model/nhrp.ts';
 import type { GoodbyeReason, HubPeer, OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
+import type { Fault } from '#proto/model/result.ts';
 import type { Timestamp } from '#proto/model/time.ts';
 import { sameValue } from '#registry/decide/equal.ts';
 import { type CommonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
-import { peerDelta, peerOf, peersOf } from '#registry/decide/peers.ts';
+import { nextPeers, peerDelta, peersOf } from '#registry/decide/peers.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import type { Snapshot } from '#registry/decide/state.ts';
 import { RttMeter } from './rtt.ts';
@@ -13,7 +14,8 @@ import { RttMeter } from './rtt.ts';
 export interface Pipe {
   /** False: it is full, and `Session.drained` is called when it no longer is. */
   write(message: RegistryMessage): boolean;
-  end(): void;
+  /** With the fault as the status of the call, if there is one. */
+  end(fault?: Fault): void;
 }
 
 /** Messages that wait while the pipe is full. State (configuration, peers) is not among them: only its newest is sent. */
@@ -102,7 +104,7 @@ export class Session {
       this.#sendPeers(true, [...this.#peers.values()], []);
       return;
     }
-    const after = ids ? changedPeers(before, snapshot, hub, now, ids) : peersOf(snapshot, hub, now);
+    const after = nextPeers(before, snapshot, hub, now, ids);
     const { upsert, remove } = peerDelta(before, after);
     this.#peers = after;
     if (upsert.length > 0 || remove.length > 0) this.#sendPeers(false, upsert, remove);
@@ -115,11 +117,11 @@ export class Session {
     this.end();
   }
 
-  end(): void {
+  end(fault?: Fault): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#waiting.length = 0;
-    this.#pipe.end();
+    this.#pipe.end(fault);
   }
 
   #sendPeers(snapshot: boolean, upsert: readonly HubPeer[], remove: readonly NodeId[]): void {
@@ -135,21 +137,4 @@ export class Session {
       if (complete) return;
     }
   }
-}
-
-function changedPeers(
-  before: ReadonlyMap<NodeId, HubPeer>,
-  snapshot: Snapshot,
-  hub: NodeRecord,
-  now: Timestamp,
-  ids: ReadonlySet<NodeId>,
-): Map<NodeId, HubPeer> {
-  const after = new Map(before);
-  for (const id of ids) {
-    const node = snapshot.nodes.get(id);
-    const peer = node && peerOf(snapshot, hub.id, node, now);
-    if (peer) after.set(id, peer);
-    else after.delete(id);
-  }
-  return after;
 }

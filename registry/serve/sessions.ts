@@ -1,8 +1,10 @@
 import type { NodeId } from '#proto/model/names.ts';
 import { type NhrpMessage, summaryOf } from '#proto/model/nhrp.ts';
+import type { Fault } from '#proto/model/result.ts';
 import { type Milliseconds, milliseconds } from '#proto/model/time.ts';
 import { sameValue } from '#registry/decide/equal.ts';
 import { type CommonConfig, commonConfig } from '#registry/decide/overlay-config.ts';
+import { admit, requireOverlay } from '#registry/decide/admit.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import type { StoreChange } from '#registry/store/port.ts';
 import type { RegistryContext } from './context.ts';
@@ -54,6 +56,7 @@ export class Sessions {
     this.#open.get(node.id)?.goodbye('replaced', 'a newer session of this node took over');
     const session = new Session(node.id, pipe);
     this.#open.set(node.id, session);
+    this.#context.events.calm('node.unknown', node.id);
     this.#context.events.add('session.opened', node.name);
     this.onOpenOrEnd();
     return session;
@@ -131,13 +134,16 @@ export class Sessions {
 
   #changed(changes: readonly StoreChange[]): void {
     const ids = touchedNodes(changes);
-    const { store, clock } = this.#context;
+    const { store, clock, events } = this.#context;
     const snapshot = store.snapshot();
+    const ready = requireOverlay(snapshot);
+    if (ready.ok) events.calm('overlay.missing', '');
+    else events.alarm('overlay.missing', '', ready.fault.message);
     for (const session of this.#open.values()) {
-      const node = snapshot.nodes.get(session.node);
-      if (!node) session.goodbye('revoked', 'this node was revoked or has left: join again with a new token');
-      else if (node.role === 'hub' && (ids === undefined || ids.size > 0)) {
-        session.syncPeers(snapshot, node, clock.date(), ids);
+      const node = admit(snapshot, session.node);
+      if (!node.ok) this.#dismiss(session, node.fault);
+      else if (node.value.role === 'hub' && (ids === undefined || ids.size > 0)) {
+        session.syncPeers(snapshot, node.value, clock.date(), ids);
       }
     }
     if (ids?.size === 0 && !changes.some((change) => change.kind === 'overlay')) return;
@@ -145,6 +151,13 @@ export class Sessions {
       this.#configTimer = undefined;
       this.#syncConfigs();
     }, configDelay);
+  }
+
+  /** Goodbye is for a node that is shut out; one that is missing keeps what it has, and comes back. */
+  #dismiss(session: Session, fault: Fault): void {
+    if (fault.code === 'unknown-node') this.#context.events.alarm('node.unknown', session.node, fault.message);
+    if (fault.code === 'revoked') session.goodbye('revoked', fault.message);
+    else session.end(fault);
   }
 
   #syncConfigs(): void {

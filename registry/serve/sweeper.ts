@@ -2,7 +2,7 @@ import { pause } from '#proto/kit/clock.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { milliseconds, type Timestamp } from '#proto/model/time.ts';
 import { claimSessions } from '#registry/decide/claim-sessions.ts';
-import { expired, lose, revive, sweeps, unheld } from '#registry/decide/expire.ts';
+import { expired, forgettable, lose, revive, sweeps, unheld } from '#registry/decide/expire.ts';
 import type { Transaction } from '#registry/decide/state.ts';
 import type { RegistryContext } from './context.ts';
 import type { Observations } from './observations.ts';
@@ -15,7 +15,7 @@ const longestGrace = 30_000;
 
 /**
  * Brings the store into line with the sessions, pass by pass: their records, bindings that are held again, and (at one
- * replica) bindings that nobody holds and those whose time is over. What fails now, as etcd is away, is done by a later
+ * replica) bindings that nobody holds, those whose time is over, and old revocations. What fails now, as etcd is away, is done by a later
  * pass; nothing waits for it.
  */
 export class Sweeper {
@@ -61,6 +61,7 @@ export class Sweeper {
       () => this.#revive(signal),
       () => this.#lose(signal),
       () => this.#expire(signal),
+      () => this.#forget(signal),
     ];
     for (const step of steps) {
       if (signal.aborted) return;
@@ -114,6 +115,14 @@ export class Sweeper {
     for (const { node, transaction } of expired(store.snapshot(), clock.date())) {
       if (signal.aborted || !(await this.#commit(transaction))) return;
       events.add('node.expired', this.#name(node));
+    }
+  }
+
+  async #forget(signal: AbortSignal): Promise<void> {
+    const { store, self, clock, nodeValidity } = this.#context;
+    if (!sweeps(store.snapshot(), self.id)) return;
+    for (const transaction of forgettable(store.snapshot(), clock.date(), nodeValidity)) {
+      if (signal.aborted || !(await this.#commit(transaction))) return;
     }
   }
 

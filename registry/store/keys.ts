@@ -28,6 +28,8 @@ export function keyText(key: Key): string {
       return `bindings/${key.id}`;
     case 'token':
       return `tokens/${encodeURIComponent(key.id)}`;
+    case 'revocation':
+      return `revoked/${key.id}`;
     case 'session':
       return `sessions/${key.id}`;
     case 'replica':
@@ -60,8 +62,9 @@ export function keyOf(put: Put): Key {
       return { kind: 'node', id: put.record.id };
     case 'binding':
       return { kind: 'binding', id: put.record.node };
+    case 'revocation':
     case 'session':
-      return { kind: 'session', id: put.record.node };
+      return { kind: put.kind, id: put.record.node };
     case 'token':
     case 'replica':
       return { kind: put.kind, id: put.record.id };
@@ -103,6 +106,8 @@ function readKey(text: string): Key | undefined {
       return withNode('node', first);
     case 'bindings':
       return withNode('binding', first);
+    case 'revoked':
+      return withNode('revocation', first);
     case 'sessions':
       return withNode('session', first);
     case 'tokens':
@@ -116,7 +121,7 @@ function readKey(text: string): Key | undefined {
   }
 }
 
-function withNode(kind: 'node' | 'binding' | 'session', text: string): Key | undefined {
+function withNode(kind: 'node' | 'binding' | 'revocation' | 'session', text: string): Key | undefined {
   const id: NodeId | undefined = valueOf(parseNodeId(text));
   return id === undefined ? undefined : { kind, id };
 }

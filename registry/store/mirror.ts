@@ -5,6 +5,7 @@ import type {
   NodeRecord,
   OverlayRecord,
   ReplicaRecord,
+  RevocationRecord,
   SessionRecord,
   TokenRecord,
 } from '#registry/decide/records.ts';
@@ -40,6 +41,7 @@ export class Mirror {
   readonly #nodes = new Map<NodeId, NodeRecord>();
   readonly #bindings = new Map<NodeId, BindingRecord>();
   readonly #tokens = new Map<string, TokenRecord>();
+  readonly #revoked = new Map<NodeId, RevocationRecord>();
   readonly #sessions = new Map<NodeId, SessionRecord>();
   readonly #replicas = new Map<string, ReplicaRecord>();
   readonly #claimedAddresses = new Map<Address, NodeId>();
@@ -111,6 +113,9 @@ export class Mirror {
       case 'token':
         this.#tokens.set(put.record.id, put.record);
         break;
+      case 'revocation':
+        this.#revoked.set(put.record.node, put.record);
+        break;
       case 'session':
         this.#sessions.set(put.record.node, put.record);
         break;
@@ -142,6 +147,9 @@ export class Mirror {
         break;
       case 'token':
         this.#tokens.delete(old.record.id);
+        break;
+      case 'revocation':
+        this.#revoked.delete(old.record.node);
         break;
       case 'session':
         this.#sessions.delete(old.record.node);
@@ -180,6 +188,7 @@ export class Mirror {
       nodes: this.#nodes,
       bindings: this.#bindings,
       tokens: this.#tokens,
+      revoked: this.#revoked,
       sessions: this.#sessions,
       replicas: this.#replicas,
       nodeByName: this.#nodeByName,
@@ -210,6 +219,7 @@ function touchOf(put: Put): StoreChange {
     case 'node':
       return { kind: 'node', id: put.record.id };
     case 'binding':
+    case 'revocation':
     case 'session':
       return { kind: put.kind, id: put.record.node };
     case 'token':

@@ -9,7 +9,7 @@ export type { Key, Put, Snapshot, Transaction } from '#registry/decide/state.ts'
 export type StoreChange =
   | { readonly kind: 'overlay' }
   /** A claim counts as a change of its node. */
-  | { readonly kind: 'node' | 'binding' | 'session'; readonly id: NodeId }
+  | { readonly kind: 'node' | 'binding' | 'revocation' | 'session'; readonly id: NodeId }
   | { readonly kind: 'token' | 'replica'; readonly id: string }
   /** A full resynchronisation after changes were missed: look at everything. */
   | { readonly kind: 'all' };

@@ -10,6 +10,7 @@ import {
   nodeSchema,
   overlaySchema,
   replicaSchema,
+  revocationSchema,
   sessionSchema,
   tokenSchema,
 } from './record-schema.ts';
@@ -69,6 +70,8 @@ function readRecord(key: Key, value: unknown): Result<Put> {
       return read(key, bindingSchema, value, (record) => ({ kind: 'binding', record }));
     case 'token':
       return read(key, tokenSchema, value, (record) => ({ kind: 'token', record }));
+    case 'revocation':
+      return read(key, revocationSchema, value, (record) => ({ kind: 'revocation', record }));
     case 'session':
       return read(key, sessionSchema, value, (record) => ({ kind: 'session', record }));
     case 'replica':

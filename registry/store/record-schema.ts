@@ -7,6 +7,7 @@ import type {
   ObservedRecord,
   OverlayRecord,
   ReplicaRecord,
+  RevocationRecord,
   SessionRecord,
   TokenRecord,
 } from '#registry/decide/records.ts';
@@ -99,6 +100,13 @@ export const tokenSchema: z.ZodType<TokenRecord> = z.strictObject({
   usesLeft: count,
   expiresAt: timestamp,
   createdAt: timestamp,
+});
+
+export const revocationSchema: z.ZodType<RevocationRecord> = z.strictObject({
+  node: nodeId,
+  name: nodeName,
+  at: timestamp,
+  reason: z.enum(['revoked', 'left']),
 });
 
 export const sessionSchema: z.ZodType<SessionRecord> = z.strictObject({ node: nodeId, replica: z.string().min(1) });

@@ -35,6 +35,24 @@ test('a revoked node is told so, by goodbye or by status, and waits long', async
   }
 });
 
+test('a registry that does not know the node revokes nothing, and is asked again after a long wait', async (t) => {
+  const ca = await authority();
+  const metadata = new Metadata();
+  metadata.set('dmwg-fault', 'unknown-node');
+  const registry = await registryOf(t, await issueRegistry(ca), {
+    onSession: (stream) => {
+      stream.say(welcome);
+      stream.call.emit('error', { code: status.UNAUTHENTICATED, details: 'does not know', metadata });
+    },
+  });
+  const running = startSession(t, [registry.endpoint], await issueNode(ca));
+  await until('a line', () => troubles(running).length > 0, within);
+  await running.stop();
+  assert.equal(registry.streams.length, 1);
+  assert.deepEqual(troubles(running), ['unknown-node']);
+  assert.deepEqual(running.events, ['connected', 'disconnected: does not know']);
+});
+
 test('a refusal for another reason revokes nothing', async (t) => {
   const ca = await authority();
   const identity = await issueRegistry(ca);

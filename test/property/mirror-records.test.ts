@@ -101,6 +101,9 @@ const put: fc.Arbitrary<Put> = fc.oneof(
     },
     options,
   ),
+  fc
+    .tuple(nodeId, nodeName, moment, fc.constantFrom('revoked' as const, 'left' as const))
+    .map(([node, name, at, reason]): Put => ({ kind: 'revocation', record: { node, name, at, reason } })),
   fc.tuple(nodeId, word).map(([node, replica]): Put => ({ kind: 'session', record: { node, replica } })),
   fc.tuple(word, word).map(([id, host]): Put => ({ kind: 'replica', record: { id, address: host } })),
   fc.tuple(nodeName, nodeId).map(([name, node]): Put => ({ kind: 'claim-name', name, node })),

@@ -16,6 +16,7 @@ import {
   nodeRecord,
   overlayRecord,
   prefix,
+  revocationRecord,
   tokenRecord,
 } from '#test/support/registry-fixtures.ts';
 
@@ -32,6 +33,7 @@ const put: fc.Arbitrary<Put> = fc.oneof(
     const interfaces = keys.map((key) => multipoint(key));
     return { kind: 'binding', record: bindingRecord(id, { interfaces, prefixes }) };
   }),
+  number.map((id): Put => ({ kind: 'revocation', record: revocationRecord(id) })),
   number.map((id): Put => ({ kind: 'session', record: { node: nodeId(id), replica: 'one' } })),
   number.map((id): Put => ({ kind: 'token', record: tokenRecord({ id: String(id) }) })),
   number.map((id): Put => ({ kind: 'replica', record: { id: String(id), address: 'host:1' } })),
@@ -83,6 +85,7 @@ function rebuild(puts: readonly Put[], revision: bigint): unknown {
     nodes: nodes.map((one) => [one.id, one]),
     bindings: bindings.map((one) => [one.node, one]),
     tokens: of('token').map(({ record }) => [record.id, record]),
+    revoked: of('revocation').map(({ record }) => [record.node, record]),
     sessions: of('session').map(({ record }) => [record.node, record]),
     replicas: of('replica').map(({ record }) => [record.id, record]),
     nodeByName: lowest(nodes.map((one) => [one.name, one.id])),

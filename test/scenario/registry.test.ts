@@ -110,8 +110,8 @@ test('a certificate of another CA, of another overlay, of no node or of a revoke
     [{ ...foreign, ca: registry.ca.certificate }, status.UNAUTHENTICATED, /needs a certificate/],
     [
       await issue(registry.ca, { kind: 'node', overlay: 'blue', id: nodeId(7) }),
-      status.PERMISSION_DENIED,
-      /join again/,
+      status.UNAUTHENTICATED,
+      /does not know node .* join again/,
     ],
     [await issue(registry.ca, { kind: 'admin', overlay: 'blue', name: 'root' }), status.PERMISSION_DENIED, /for node/],
   ] as const;
