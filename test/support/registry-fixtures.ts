@@ -16,7 +16,13 @@ import {
 } from '#proto/model/nhrp.ts';
 import { must } from '#proto/model/result.ts';
 import { milliseconds, seconds, type Timestamp } from '#proto/model/time.ts';
-import type { BindingRecord, NodeRecord, OverlayRecord, TokenRecord } from '#registry/decide/records.ts';
+import type {
+  BindingRecord,
+  NodeRecord,
+  OverlayRecord,
+  RevocationRecord,
+  TokenRecord,
+} from '#registry/decide/records.ts';
 import type { Put } from '#registry/decide/state.ts';
 
 export const address = (text: string): Address => must(parseAddress(text));
@@ -101,6 +107,10 @@ export function tokenRecord(parts: Partial<TokenRecord> = {}): TokenRecord {
     createdAt: at(0),
     ...parts,
   };
+}
+
+export function revocationRecord(number: number, parts: Partial<RevocationRecord> = {}): RevocationRecord {
+  return { node: nodeId(number), name: name(`node-${String(number)}`), at: at(0), reason: 'revoked', ...parts };
 }
 
 /** A node with its claims, and its binding if one is given. */

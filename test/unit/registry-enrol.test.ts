@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { admit } from '#registry/decide/admit.ts';
 import { enrol, type EnrolmentRequest } from '#registry/decide/enrol.ts';
 import { removeNode } from '#registry/decide/removal.ts';
 import type { Put } from '#registry/decide/state.ts';
@@ -15,6 +16,7 @@ import {
   nodeRecord,
   overlayRecord,
   prefix,
+  revocationRecord,
   tokenRecord,
 } from '#test/support/registry-fixtures.ts';
 
@@ -168,13 +170,49 @@ test('two enrolments decided on one snapshot: the second conflicts, and gets the
   assert.equal(store.snapshot().tokens.get('token-1')?.usesLeft, 0);
 });
 
-test('removing a node leaves nothing of it', async () => {
+test('removing a node leaves nothing of it but its revocation', async () => {
   const node = nodeRecord(1, { prefixes: [prefix('10.1.0.0/24')] });
   const store = storeOf();
   const before = store.keys();
   store.force({ put: enrolled(node, bindingRecord(1)) });
-  const removal = removeNode(store.snapshot(), node.id);
+  const removal = removeNode(store.snapshot(), node.id, 'left', now);
   assert.ok(removal.ok);
   assert.ok((await store.commit(removal.value.transaction)).ok);
-  assert.deepEqual(store.keys(), before);
+  assert.deepEqual(store.keys(), [...before, `revoked/${node.id}`].sort());
+  assert.deepEqual(store.snapshot().revoked.get(node.id), revocationRecord(1, { at: now, reason: 'left' }));
+});
+
+test('the id of a node, present or past, is not given again', async () => {
+  const store = storeOf(token({ usesLeft: 2 }), { kind: 'revocation', record: revocationRecord(1) });
+  const again = enrol(store.snapshot(), request(), nodeId(1), now);
+  assert.ok(!again.ok);
+  assert.equal(again.fault.code, 'conflict');
+  // Also when the revocation comes between the decision and the commit.
+  const outcome = enrol(store.snapshot(), request(), nodeId(2), now);
+  assert.ok(outcome.ok);
+  store.force({ put: [{ kind: 'revocation', record: revocationRecord(2) }] });
+  const committed = await store.commit(outcome.value.transaction);
+  assert.ok(!committed.ok);
+  assert.equal(committed.fault.code, 'conflict');
+});
+
+test('only a revocation shuts a node out; one that is missing is unknown, and without an overlay nothing is said', () => {
+  const reason = (store: MemoryStore, number: number): string => {
+    const admitted = admit(store.snapshot(), nodeId(number));
+    return admitted.ok ? 'known' : `${admitted.fault.code}: ${admitted.fault.message}`;
+  };
+  const store = storeOf(
+    ...enrolled(nodeRecord(1)),
+    { kind: 'revocation', record: revocationRecord(2) },
+    { kind: 'revocation', record: revocationRecord(3, { reason: 'left' }) },
+  );
+  assert.equal(reason(store, 1), 'known');
+  assert.match(reason(store, 2), /^revoked: node node-2 \(0+2\) was revoked: join again/);
+  assert.match(reason(store, 3), /^revoked: node node-3 \(0+3\) has left: join again/);
+  assert.match(
+    reason(store, 4),
+    /^unknown-node: this registry does not know node 0+4: .*restore the registry's data, or/,
+  );
+  store.force({ delete: [{ kind: 'overlay' }] });
+  for (const number of [1, 2, 3, 4]) assert.match(reason(store, number), /^no-overlay: /);
 });

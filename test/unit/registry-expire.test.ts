@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { seconds } from '#proto/model/time.ts';
 import { claimSessions, type OpenSession } from '#registry/decide/claim-sessions.ts';
-import { expired, lose, revive, sweeps, unheld } from '#registry/decide/expire.ts';
+import { expired, forgettable, lose, revive, sweeps, unheld } from '#registry/decide/expire.ts';
 import { remaining } from '#registry/decide/node.ts';
 import { isStale, purgeByNode, toldNow } from '#registry/decide/purge.ts';
 import type { Put } from '#registry/decide/state.ts';
@@ -22,6 +22,7 @@ import {
   nodeRecord,
   overlayRecord,
   prefix,
+  revocationRecord,
 } from '#test/support/registry-fixtures.ts';
 
 const one = nodeRecord(1, { prefixes: [prefix('10.1.0.0/16')] });
@@ -74,6 +75,23 @@ test('a hub keeps its binding after its time: its spokes need its key', () => {
   const store = storeOf(...enrolled(hub, bindingRecord(8, { lostAt: at(0) })));
   assert.deepEqual(expired(store.snapshot(), at(1e12)), []);
   assert.equal(nodeRows(store.snapshot(), at(1e12))[0]?.registered, false);
+});
+
+test('a revocation is kept longer than any certificate of its node is valid', async () => {
+  const day = 86_400;
+  const revocations = Array.from(
+    { length: 120 },
+    (_, index): Put => ({ kind: 'revocation', record: revocationRecord(index + 1) }),
+  );
+  const young: Put = { kind: 'revocation', record: revocationRecord(200, { at: at(1) }) };
+  const store = storeOf(...revocations, young);
+  const later = at(100 * day * 1000);
+  assert.deepEqual(forgettable(store.snapshot(), later, seconds(90 * day)), []);
+  for (const transaction of forgettable(store.snapshot(), at(later + 1), seconds(90 * day))) {
+    assert.ok(transaction.delete.length < 64);
+    assert.ok((await store.commit(transaction)).ok);
+  }
+  assert.deepEqual([...store.snapshot().revoked.keys()], [nodeId(200)]);
 });
 
 test('the replica with the lowest id sweeps', () => {

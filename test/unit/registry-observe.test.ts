@@ -1,11 +1,13 @@
 // What hubs say (observed endpoints, traffic indications), and what hubs and nodes are told of others.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import type { NodeId } from '#proto/model/names.ts';
 import type { NhrpMessage, TrafficIndication } from '#proto/model/nhrp.ts';
 import { indicate } from '#registry/decide/indicate.ts';
 import { observe } from '#registry/decide/observe.ts';
 import { commonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
-import { peerDelta, peersOf } from '#registry/decide/peers.ts';
+import { nextPeers, peerDelta, peersOf } from '#registry/decide/peers.ts';
+import { keyOf } from '#registry/store/keys.ts';
 import { createMemoryStore, type MemoryStore } from '#test/support/memory-store.ts';
 import {
   at,
@@ -20,6 +22,7 @@ import {
   overlayRecord,
   prefix,
   publicKey,
+  revocationRecord,
 } from '#test/support/registry-fixtures.ts';
 
 const hub = nodeRecord(8, { role: 'hub', endpoints: [endpoint('203.0.113.8:51820')] });
@@ -132,6 +135,20 @@ test('a hub knows the spokes with the interfaces that meet it, and learns what c
     delta.upsert.map((peer) => [peer.node, peer.prefixes]),
     [[two.id, []]],
   );
+});
+
+test('a hub keeps a spoke that is missing without a revocation, until another node has its place', () => {
+  const store = storeOf();
+  const known = peersOf(store.snapshot(), hub, at(0));
+  const next = (ids?: ReadonlySet<NodeId>): NodeId[] => [...nextPeers(known, store.snapshot(), hub, at(0), ids).keys()];
+  const lost = enrolled(one, bindingRecord(1)).map(keyOf);
+  store.force({ delete: lost });
+  for (const ids of [undefined, new Set([one.id])]) assert.deepEqual(next(ids).sort(), [one.id, two.id]);
+  store.force({ put: enrolled(nodeRecord(3, { address: one.address, address6: undefined })) });
+  for (const ids of [undefined, new Set([nodeId(3)])]) assert.deepEqual(next(ids), [two.id]);
+  store.force({ delete: enrolled(nodeRecord(3, { address: one.address })).map(keyOf) });
+  store.force({ put: [{ kind: 'revocation', record: revocationRecord(1) }] });
+  for (const ids of [undefined, new Set([one.id])]) assert.deepEqual(next(ids), [two.id]);
 });
 
 test('a node gets pools, configured summaries and what they do not cover, without its own; hubs by priority', () => {
