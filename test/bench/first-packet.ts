@@ -7,6 +7,8 @@ import { formatRows, type Row } from './table.ts';
 
 const runs = 7;
 const rate = 500;
+/** ping takes its time stamps a little later than the packet leaves. */
+const slackMs = 10;
 
 interface Sample {
   /** From the first packet sent to the first reply that went without the hub, ms. */
@@ -55,7 +57,7 @@ async function sample(world: BenchWorld, from: Agent, to: Agent): Promise<Sample
 /** Milliseconds after the first packet of what the logs tell. */
 function splitOf({ hub }: BenchWorld, from: Agent, to: Agent, began: number): Record<string, number> {
   const after = (agent: Agent, what: (line: LogLine) => boolean): number => {
-    const line = agent.log().find((one) => one.at >= Math.floor(began) && what(one));
+    const line = agent.log().find((one) => one.at > began - slackMs && what(one));
     return line === undefined ? Number.NaN : line.at - began;
   };
   const changed = (kind: string) => (line: LogLine) => line.msg === 'changed' && line.fields['change'] === kind;

@@ -13,16 +13,7 @@ const runs = 5;
 export async function footprint(): Promise<string> {
   return withWorld({ init: ['--pool', '10.77.0.0/24'] }, async ({ lab, overlay, hub, spokes: { c, d } }) => {
     await c.host.ping({ to: d.address, count: 5 });
-    const etcd = (await programsOn(overlay.registry.host)).find(({ name }) => name === 'etcd');
-    const memory = [
-      { what: 'registry', pid: overlay.registry.pid() },
-      { what: 'its etcd', pid: etcd?.pid ?? 0 },
-      { what: 'agent of a hub', pid: hub.pid() },
-      { what: 'agent of a spoke', pid: c.pid() },
-    ];
-    const memoryRows = [];
-    for (const { what, pid } of memory) memoryRows.push({ what, values: [await residentMiB(pid)], unit: 'MiB' });
-
+    const memory = { registry: [] as number[], etcd: [] as number[], hub: [] as number[], spoke: [] as number[] };
     const show: number[] = [];
     const bare: number[] = [];
     const registryStart: number[] = [];
@@ -30,6 +21,11 @@ export async function footprint(): Promise<string> {
     const coldStart: number[] = [];
     const handMade: number[] = [];
     for (let index = 0; index < runs; index += 1) {
+      const etcd = (await programsOn(overlay.registry.host)).find(({ name }) => name === 'etcd');
+      memory.registry.push(await residentMiB(overlay.registry.pid()));
+      memory.etcd.push(await residentMiB(etcd?.pid ?? 0));
+      memory.hub.push(await residentMiB(hub.pid()));
+      memory.spoke.push(await residentMiB(c.pid()));
       show.push(await timed(() => overlay.admin('show', 'nodes')));
       bare.push(await timed(() => overlay.registry.host.run([binary('dmwg'), '--version'])));
       await overlay.registry.stop();
@@ -61,7 +57,12 @@ export async function footprint(): Promise<string> {
       explain: () => lab.state(),
     });
     return [
-      formatRows('Memory (RSS)', memoryRows),
+      formatRows('Memory (RSS)', [
+        { what: 'registry', values: memory.registry, unit: 'MiB' },
+        { what: 'its etcd', values: memory.etcd, unit: 'MiB' },
+        { what: 'agent of a hub', values: memory.hub, unit: 'MiB' },
+        { what: 'agent of a spoke', values: memory.spoke, unit: 'MiB' },
+      ]),
       formatRows('Start-up', [
         { what: 'registry with its etcd, until ready', values: registryStart, unit: 'ms', digits: 0 },
         { what: 'agent, tunnels there, until its session is up', values: agentStart, unit: 'ms', digits: 0 },

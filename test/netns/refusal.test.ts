@@ -158,7 +158,7 @@ test('refusals', async (t) => {
       assertRefused(await visitor.runAny([binary(program), ...argv, '--no-such-flag']), 2, /no-such-flag/);
     }
     assertRefused(await visitor.runAny([binary('dmwg'), 'no-such-command']), 2, /no-such-command/);
-    assertRefused(await visitor.runAny([binary('dmwg'), 'join']), 2, /token/i);
+    assertRefused(await visitor.runAny([binary('dmwg'), 'join', '--state-dir', '/nonexistent']), 2, /token/i);
     assertRefused(await overlay.admin('token', 'create', '--uses', 'many'), 2, /many/);
   });
 
