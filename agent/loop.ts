@@ -10,7 +10,7 @@ import type { NodeMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { applyChanges as fold } from './decide/apply-changes.ts';
 import { type Change, subjectOf } from './decide/change.ts';
-import { desiredHost } from './decide/desired.ts';
+import { desiredHost, notices } from './decide/desired.ts';
 import { type BfdSession, desiredBfd } from './decide/desired-bfd.ts';
 import { diff } from './decide/diff.ts';
 import { type Effect, type Event, eventSubject, type ObservedPeer, type PathId, type Turn } from './decide/event.ts';
@@ -34,6 +34,8 @@ export interface World {
   send(message: NodeMessage): void;
   setBfd(sessions: ReadonlyMap<PathId, BfdSession>): void;
   kickBfd(path: PathId): void;
+  /** Whether first packets are to be noticed. */
+  setNoticing(wanted: boolean): void;
   /** The state changed: keep it. */
   save(state: AgentState): void;
 }
@@ -216,6 +218,7 @@ export function createLoop(options: LoopOptions): Loop {
         faults = [text];
       }
       world.setBfd(desiredBfd(state, clock.now()));
+      world.setNoticing(notices(state));
       perform(effects);
       world.save(state);
       await sleep(signal);

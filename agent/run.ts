@@ -15,7 +15,6 @@ import { type Status, statusOf } from './decide/status.ts';
 import { createHost, type Host, removeAll } from './host.ts';
 import { createBfd } from './io/bfd.ts';
 import type { Bfd } from './io/bfd-port.ts';
-import { createCapture } from './io/capture.ts';
 import { follow, searchPath } from './io/exec.ts';
 import { missingPrograms } from './io/programs.ts';
 import { renewWhenDue } from './io/renew.ts';
@@ -25,7 +24,7 @@ import { openStateDir } from './io/state-dir.ts';
 import { createStateWriter, moveAside, readState } from './io/state-file.ts';
 import { startStatusServer } from './io/status-server.ts';
 import { createLoop, type Loop, type World } from './loop.ts';
-import { runIndications } from './observe/indications.ts';
+import { createNoticing } from './noticing.ts';
 import { monitorKernel } from './observe/kernel-monitor.ts';
 import { observeLocalAddresses } from './io/local-addresses.ts';
 import { savedStateFormat } from './saved-state.ts';
@@ -72,6 +71,14 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     random,
   });
   const bfd = createBfd({ logger: logger.child({ component: 'bfd' }), clock, random });
+  const noticing = createNoticing({
+    group: self.nflogGroup,
+    logger: logger.child({ component: 'noticing' }),
+    random,
+    post: (event) => {
+      loop.post(event);
+    },
+  });
   const host = createHost(options.stateDir, self.interfacePrefix);
   const world: World = {
     ...host,
@@ -83,6 +90,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     kickBfd: (path) => {
       bfd.kick(path);
     },
+    setNoticing: noticing.set,
     save: (state) => {
       writer.put(save(state));
     },
@@ -115,8 +123,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     renewWhenDue({ state: stateDir, session, clock, random, logger: logger.child({ component: 'renewal' }) }, signal),
     monitorKernel({ follow, clock, random, onChange: loop.look }, signal),
   ];
-  if (self.role === 'hub') parts.push(indications(self, loop, logger, signal));
   await Promise.all(parts);
+  await noticing.stop();
 
   await socket.close();
   await writer.flush();
@@ -151,22 +159,6 @@ function sessionEvents(loop: Loop): SessionHandlers {
       if (loop.state().revoked === undefined) loop.post({ kind: 'revoked', detail });
     },
   };
-}
-
-/** A hub notices traffic between its spokes. */
-function indications(self: Self, loop: Loop, logger: Logger, signal: AbortSignal): Promise<void> {
-  return runIndications(
-    {
-      group: self.nflogGroup,
-      logger: logger.child({ component: 'indications' }),
-      capture: createCapture(),
-      random,
-      onIndication: (packet) => {
-        loop.post({ kind: 'indication', ...packet });
-      },
-    },
-    signal,
-  );
 }
 
 async function readStatus(loop: Loop, bfd: Bfd, host: Host): Promise<Status> {

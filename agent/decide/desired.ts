@@ -161,6 +161,12 @@ function hubRoutes(state: AgentState, config: OverlayConfig): RouteState[] {
   return [...routes, { prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric }];
 }
 
+/** Whether this node notices first packets: a hub in phase 3, a spoke in phase 2. */
+export function notices(state: AgentState): boolean {
+  if (!state.config || state.revoked !== undefined) return false;
+  return state.config.phase === (state.self.role === 'hub' ? 3 : 2);
+}
+
 function firewall(state: AgentState, config: OverlayConfig, tunnels: readonly string[]): FirewallState {
   const multipoint = multipointName(state.self);
   const isHub = state.self.role === 'hub';

@@ -3,6 +3,7 @@ import {
   type Address,
   containsAddress,
   containsPrefix,
+  isMulticast,
   networkOf,
   overlaps,
   type Prefix,
@@ -29,9 +30,29 @@ const retryWaits = [1000, 2000, 4000, 7000, 7000, 9000];
 
 /** A hub carried traffic from here to `destination`: find the way, unless that is under way or known not to work now. */
 export function indicated(state: AgentState, message: NhrpMessage<TrafficIndication>, turn: Turn): AgentState {
-  const { source, destination } = message;
-  const { config } = state;
-  if (!config || config.phase === 1 || state.self.role !== 'spoke' || !isOwn(state, source)) return state;
+  if (state.config?.phase === 1 || state.self.role !== 'spoke') return state;
+  return find(state, message, turn);
+}
+
+/** Phase 2: the first packet to a remote prefix left by a hub tunnel. Hubs and what is behind them are reached that way anyway. */
+export function noticed(state: AgentState, pair: Pair, turn: Turn): AgentState {
+  if (state.config?.phase !== 2) return state;
+  const { destination } = pair;
+  for (const { hub } of state.hubs.values()) {
+    if (destination === hub.address || destination === hub.address6) return state;
+    if (hub.prefixes.some((prefix) => containsAddress(prefix, destination))) return state;
+  }
+  return isMulticast(destination) ? state : find(state, pair, turn);
+}
+
+interface Pair {
+  readonly source: Address;
+  readonly destination: Address;
+}
+
+/** Only for own sources: what came in from the overlay never triggers a request (the domino rule). */
+function find(state: AgentState, { source, destination }: Pair, turn: Turn): AgentState {
+  if (!isOwn(state, source)) return state;
   if (isOwn(state, destination) || state.resolutions.has(destination)) return state;
   const shortcut = matchShortcut(state, destination);
   const remote = shortcut && state.remotes.get(shortcut.node);

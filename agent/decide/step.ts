@@ -9,7 +9,16 @@ import { indicate, peerSync, reportEndpoints, tickHub } from './hub-peers.ts';
 import { ownInterfaces, randomPort } from './own-interfaces.ts';
 import { forgetRegistration, register, registrationReply, sortAddresses } from './registration.ts';
 import { directBfd, inspectRemotes, tickRemotes } from './remotes.ts';
-import { indicated, purged, resolutionReply, resolutionRequest, revalidate, tickResolutions } from './resolution.ts';
+import {
+  dropShortcuts,
+  indicated,
+  noticed,
+  purged,
+  resolutionReply,
+  resolutionRequest,
+  revalidate,
+  tickResolutions,
+} from './resolution.ts';
 import { type AgentState, type HubPath, initialState, multipointName, type Remote, withEntry } from './state.ts';
 
 export function step(state: AgentState, event: Event, turn: Turn): AgentState {
@@ -51,6 +60,7 @@ function handle(state: AgentState, event: Event, turn: Turn): AgentState {
     case 'activity':
       return sawActivity(state, event.addresses, turn);
     case 'indication':
+      if (state.self.role === 'spoke') return noticed(state, event, turn);
       indicate(state, event, turn);
       return state;
     case 'tick':
@@ -123,7 +133,9 @@ function message(state: AgentState, received: RegistryMessage, turn: Turn): Agen
 export function configure(state: AgentState, config: OverlayConfig, turn: Turn): AgentState {
   if (!state.config) note(turn, 'overlay', { overlay: config.overlay, address: config.address, phase: config.phase });
   const interfaces = ownInterfaces(state, config, turn);
-  return configureHubs({ ...state, config, interfaces }, config, turn);
+  const configured = configureHubs({ ...state, config, interfaces }, config, turn);
+  // Phase 1 knows no shortcuts.
+  return config.phase === 1 ? dropShortcuts(configured, [...configured.shortcuts.keys()], turn) : configured;
 }
 
 function nhrp(state: AgentState, received: NhrpMessage, turn: Turn): AgentState {

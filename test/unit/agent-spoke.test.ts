@@ -305,3 +305,24 @@ test('on another network what failed is tried again at once', () => {
   story.hear({ type: 'traffic-indication', contents: new Uint8Array() }, { destination: other.address });
   assert.equal(story.sent('resolution-request').length, 1);
 });
+
+test('in phase 2 the spoke resolves by itself what leaves by a hub tunnel', () => {
+  const story = joinedSpoke({ ...config, phase: 2 });
+  const notice = (source: string, destination: string): number => {
+    const pair = { source: address(source), destination: address(destination), head: new Uint8Array() };
+    story.tell({ kind: 'indication', ...pair });
+    return story.sent('resolution-request').length;
+  };
+  assert.equal(notice('192.168.1.7', '10.9.0.11'), 1);
+  assert.equal(notice('192.168.1.7', '10.9.0.11'), 0, 'incomplete');
+  assert.equal(notice('10.9.0.10', '10.9.0.1'), 0, 'a hub');
+  assert.equal(notice('10.9.0.99', '10.9.0.12'), 0, 'not our own');
+  assert.equal(notice('10.9.0.10', '224.0.0.5'), 0, 'multicast');
+});
+
+test('a change to phase 1 takes the shortcuts away, and leaves the peers until the other end knows', () => {
+  const story = directSpoke();
+  story.tell({ kind: 'message', message: { type: 'overlay-config', config: { ...config, phase: 1 } } });
+  assert.deepEqual(story.routes(), viaHub);
+  assert.deepEqual(story.peers('dmwg0'), [key('H'), key('O')]);
+});
