@@ -3,9 +3,8 @@ import { parseHostPort } from '#proto/codec/host-port.ts';
 import { fingerprint, parseIdentity, pemOf } from '#proto/kit/certificate.ts';
 import { ProgramError } from '#proto/kit/errors.ts';
 import { must } from '#proto/model/result.ts';
-import { connectionCause } from './rpc-error.ts';
+import { connectionCause, deadlineMs } from './rpc-error.ts';
 
-const deadlineMs = 5000;
 /** A chain of the overlay has two certificates. */
 const longestChain = 8;
 

@@ -2,6 +2,12 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { ProgramError } from '#proto/kit/errors.ts';
 
+/**
+ * How long an answer may take. Not short: an enrolment that the registry did and the asker gave up on leaves a node that nobody
+ * is, and a registry to which thousands of nodes come back at once needs a dozen seconds.
+ */
+export const deadlineMs = 15_000;
+
 /** The registry that was asked, and as whom. */
 export interface Reached {
   readonly address: string;
@@ -73,7 +79,8 @@ const causes: readonly (readonly [RegExp, (address: string, details: string) => 
 ];
 
 function silent(address: string): string {
-  return `the registry at ${address} did not answer within 5 s; check that it runs and that no firewall drops its port`;
+  const span = `${String(deadlineMs / 1000)} s`;
+  return `the registry at ${address} did not answer within ${span}; check that it runs and that no firewall drops its port`;
 }
 
 /** A failed connection, from the words of Node or OpenSSL. */

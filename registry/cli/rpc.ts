@@ -18,7 +18,7 @@ import { EnrolmentServiceClient } from '#proto/gen/dmwg/v1/enrolment.ts';
 import { NhrpServiceClient } from '#proto/gen/dmwg/v1/nhrp.ts';
 import { parseIdentity } from '#proto/kit/certificate.ts';
 import { registryChannelOptions } from '#proto/kit/registry-credentials.ts';
-import { isServiceError, type Reached, rpcError } from './rpc-error.ts';
+import { deadlineMs, isServiceError, type Reached, rpcError } from './rpc-error.ts';
 
 /** How to reach a registry and as whom. */
 export type Access =
@@ -53,8 +53,6 @@ export interface Registry {
   ask<Q, A>(method: (services: Services) => Method<Q, A>, request: Q): Promise<A>;
   close(): void;
 }
-
-const deadlineMs = 5000;
 
 export function connectRegistry(access: Access): Registry {
   const targets = targetsOf(access).map(openTarget);

@@ -61,7 +61,7 @@ test('what goes wrong on the way to the registry is one line that says what to d
 
   const started = performance.now();
   const silent = await dmwg(['show', 'routes', '--state-dir', registry.stateDir]);
-  assert.match(silent.err, /did not answer within 5 s/);
+  assert.match(silent.err, /did not answer within 15 s/);
   assert.ok(performance.now() - started < 8000);
 });
 

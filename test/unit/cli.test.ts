@@ -81,7 +81,7 @@ test('what gRPC and TLS say becomes one line that says what to do', () => {
     [status.UNAVAILABLE, 'tlsv1 alert unknown ca:SSL alert number 48', /refused this certificate; .*: join again$/],
     [status.UNAVAILABLE, 'certificate has expired', /has expired, or this machine's clock is wrong$/],
     [status.UNAVAILABLE, 'odd\nwords', /^the registry at reg:7443 is not available: odd words$/],
-    [status.DEADLINE_EXCEEDED, 'x', /did not answer within 5 s; check/],
+    [status.DEADLINE_EXCEEDED, 'x', /did not answer within 15 s; check/],
     [status.UNAUTHENTICATED, 'this node was revoked', /does not accept this certificate: this node was revoked$/],
     [status.NOT_FOUND, 'no node "x"', /^no node "x"$/],
     [status.INTERNAL, '', /failed without saying why$/],
