@@ -180,7 +180,9 @@ async function settled(lab: Lab, agents: readonly Agent[]): Promise<void> {
     async () => {
       const all = await Promise.all(agents.map((agent) => agent.status()));
       return all.every(
-        (status) => status.registry.connected && (status.role === 'hub' || status.hubs.some((hub) => hub.active)),
+        (status) =>
+          status.registry.connected &&
+          (status.role === 'hub' || status.hubs.some((hub) => hub.active && hub.state === 'up')),
       );
     },
     { within: 30_000 * slowness, every: 200, explain: () => lab.state() },

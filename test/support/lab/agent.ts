@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { ask } from './http.ts';
 import type { Host } from './host.ts';
 import { binary, createService, type Service } from './service.ts';
 
@@ -56,10 +57,9 @@ export function createAgent({ name, role, host, stateDir, env, node, more }: Age
     argv: [binary('dmwg-agent'), ...places, ...more],
     isReady: () => true,
   });
-  const status = async (): Promise<AgentStatus> => {
-    const text = await host.run([binary('dmwg'), 'status', '--state-dir', stateDir, '-o', 'json'], { env });
-    return JSON.parse(text) as AgentStatus;
-  };
+  // What `dmwg status -o json` prints, without a program for every look: those would keep a slow machine from its work.
+  const status = async (): Promise<AgentStatus> =>
+    JSON.parse(await ask(join(runDir, 'agent.sock'), '/status')) as AgentStatus;
   return {
     ...running,
     name,
