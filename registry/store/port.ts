@@ -22,7 +22,7 @@ export interface Store {
   /**
    * All or nothing. `unchanged` means as the mirror has it at the moment of the call, so call it in the same turn in which
    * the snapshot was read. Resolves after the mirror has seen the result, or what stands against it: a caller that meets a
-   * conflict can decide again at once. Takes 3 s at most. Faults:
+   * conflict can decide again at once. Commits that are under way together have no order. Takes 3 s at most. Faults:
    * - "conflict": a condition does not hold; `message` names the key.
    * - "unavailable": etcd did not answer in time; nothing is known of the outcome.
    * - "unreadable": a key holds a record that this version cannot read, which is never overwritten.

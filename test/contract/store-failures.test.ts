@@ -131,14 +131,6 @@ test('a record that cannot be read is ignored, and neither overwritten nor delet
   assert.ok(fresh.snapshot().bindings.has(id));
 });
 
-test('more than etcd takes in one transaction is refused, and nothing is written', async (t) => {
-  const etcd = await etcdFor(t);
-  const store = await storeFor(t, etcd, 'a');
-  const put = Array.from({ length: 200 }, (_, index) => session(index + 1, 'a').put).flat();
-  failedWith(await store.commit(transaction({ put })), 'refused', /too many operations/);
-  assert.equal(store.snapshot().sessions.size, 0);
-});
-
 test('a replica that starts again drops the sessions of its earlier run', async (t) => {
   const etcd = await etcdFor(t);
   const proxy = await proxyFor(t, etcd);

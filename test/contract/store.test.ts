@@ -1,70 +1,30 @@
-// The store against a real etcd: transactions, two replicas, and what etcd does when it fails.
+// The store against a real etcd, and the one of the tests beside it: what they have in common, then what etcd does when it
+// fails.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Key, StoreChange, Transaction } from '#registry/store/port.ts';
+import type { StoreChange } from '#registry/store/port.ts';
+import { createMemoryStore } from '#test/support/memory-store.ts';
 import { until } from '#test/support/poll.ts';
-import { name, nodeId, nodeRecord, overlayRecord, prefix } from '#test/support/registry-fixtures.ts';
+import { nodeId } from '#test/support/registry-fixtures.ts';
 import { enrol, etcdFor, failedWith, storeFor, succeeded, transaction, within } from './store-cases.ts';
+import { storeSuite } from './store-suite.ts';
 
-test('a commit is in the snapshot when it resolves, and in the other replica soon', async (t) => {
+storeSuite('on etcd', async (t) => {
   const etcd = await etcdFor(t);
-  const [a, b] = [await storeFor(t, etcd, 'a'), await storeFor(t, etcd, 'b')];
-  const batches: (readonly StoreChange[])[] = [];
-  b.onChange((changes) => {
-    assert.ok(b.snapshot().nodes.has(nodeId(1)));
-    batches.push(changes);
-  });
-  succeeded(await a.commit(transaction({ put: [{ kind: 'overlay', record: overlayRecord() }, ...enrol(1).put] })));
-  assert.deepEqual(a.snapshot().nodes.get(nodeId(1)), nodeRecord(1, { prefixes: [prefix('10.1.0.0/16')] }));
-  assert.deepEqual(a.snapshot().overlay, overlayRecord());
-  assert.equal(a.snapshot().nodeByName.get(name('node-1')), nodeId(1));
-  await until('the other replica sees it', () => b.snapshot().nodes.has(nodeId(1)), { within });
-  assert.equal(batches.length, 1);
-  assert.deepEqual([...b.snapshot().routes.entries()].sort(), [...a.snapshot().routes.entries()].sort());
-  assert.deepEqual([...b.snapshot().replicas.keys()].sort(), ['a', 'b']);
-  assert.ok(a.healthy() && b.healthy());
+  return {
+    open: (replica) => storeFor(t, etcd, replica),
+    setAway: (away) => (away ? etcd.kill() : etcd.start()),
+  };
 });
 
-test('of two replicas that claim the same, one wins and the other learns what was taken', async (t) => {
-  const etcd = await etcdFor(t);
-  const [a, b] = [await storeFor(t, etcd, 'a'), await storeFor(t, etcd, 'b')];
-  const node = nodeRecord(1);
-  const claim = (number: number): Transaction =>
-    transaction({
-      absent: [{ kind: 'claim-address', address: node.address }],
-      put: [{ kind: 'claim-address', address: node.address, node: nodeId(number) }],
-    });
-  const results = await Promise.all([a.commit(claim(1)), b.commit(claim(2))]);
-  assert.equal(results.filter((result) => result.ok).length, 1);
-  const loser = results.find((result) => !result.ok);
-  assert.ok(loser);
-  failedWith(loser, 'conflict', /address 10\.99\.0\.1 is taken/);
-  const winner = nodeId(results[0].ok ? 1 : 2);
-  // The loser's mirror shows it already: it can choose again at once.
-  for (const store of [a, b]) assert.equal(store.snapshot().claimedAddresses.get(node.address), winner);
-});
-
-test('a record that changed since the snapshot is a conflict, whoever changed it', async (t) => {
-  const etcd = await etcdFor(t);
-  const [a, b] = [await storeFor(t, etcd, 'a'), await storeFor(t, etcd, 'b')];
-  succeeded(await a.commit(enrol(1)));
-  await until('b sees the node', () => b.snapshot().nodes.has(nodeId(1)), { within });
-  const key: Key = { kind: 'node', id: nodeId(1) };
-  const rename = (tag: string): Transaction =>
-    transaction({ unchanged: [key], put: [{ kind: 'node', record: nodeRecord(1, { tags: [tag] }) }] });
-  const results = await Promise.all([a.commit(rename('a')), b.commit(rename('b'))]);
-  assert.equal(results.filter((result) => result.ok).length, 1);
-  const gone = transaction({ unchanged: [key], delete: [key] });
-  succeeded(await a.commit(gone));
-  await until('b sees that it is gone', () => !b.snapshot().nodes.has(nodeId(1)), { within });
-  // Absent stays absent: fine now, a conflict once it is there.
-  succeeded(await b.commit(transaction({ unchanged: [key] })));
-  const late = b.commit(rename('c'));
-  failedWith(
-    await a.commit(rename('d')).then(async (first) => ((await late).ok ? first : late)),
-    'conflict',
-    /^node 0+1 /,
-  );
+storeSuite('in memory', () => {
+  const memory = createMemoryStore();
+  return {
+    open: (id) => Promise.resolve(memory.replica({ id, address: `${id}.example:7443` })),
+    setAway: (away) => {
+      memory.setAway(away);
+    },
+  };
 });
 
 test('etcd killed: the snapshot stays, a commit fails in 3 s, and all comes back', async (t) => {

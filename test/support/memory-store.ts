@@ -1,8 +1,10 @@
-// The store without etcd: the same mirror, and transactions that are applied at once. Passes the store's contract tests.
-import { keyOf, keyText } from '#registry/store/keys.ts';
+// The store without etcd: the same mirror, and transactions that are applied at once. test/contract/store-suite.ts holds it to
+// what the store on etcd does.
+import { describeKey, keyOf, keyText } from '#registry/store/keys.ts';
 import { Mirror, type MirrorChange } from '#registry/store/mirror.ts';
 import type { Key, Store, StoreChange, Transaction } from '#registry/store/port.ts';
-import { fail, ok } from '#proto/model/result.ts';
+import type { ReplicaRecord } from '#registry/decide/records.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
 
 export interface MemoryStore extends Store {
   /** While away, commits fail as "unavailable" and the snapshot stays as it is. */
@@ -13,54 +15,111 @@ export interface MemoryStore extends Store {
   force(transaction: Partial<Transaction>): void;
   /** Every key, sorted. */
   keys(): string[];
+  /** The same content as another replica has it, with a lease of its own: sessions that it wrote go when it closes. */
+  replica(record: ReplicaRecord): MemoryReplica;
 }
+
+export type MemoryReplica = Store & { close(): Promise<void> };
+
+type Listener = (changes: readonly StoreChange[]) => void;
+
+/** What etcd takes in one transaction: conditions, or operations. */
+const mostOperations = 128;
 
 export function createMemoryStore(): MemoryStore {
   const mirror = new Mirror();
-  const listeners = new Set<(changes: readonly StoreChange[]) => void>();
+  const listeners = new Set<Listener>();
+  /** The replica with whose lease a key goes. */
+  const leases = new Map<string, object>();
   let revision = 0n;
   let commits = 0;
   let away = false;
 
-  const apply = (transaction: Transaction): void => {
-    revision++;
+  const apply = (transaction: Transaction, replica: object): void => {
+    if (transaction.put.length + transaction.delete.length > 0) revision++;
+    for (const key of transaction.delete) leases.delete(keyText(key));
+    for (const put of transaction.put) {
+      if (put.kind === 'session' || put.kind === 'replica') leases.set(keyText(keyOf(put)), replica);
+    }
     const changes: MirrorChange[] = [
       ...transaction.delete.map((key) => ({ kind: 'delete', key: keyText(key) }) as const),
       ...transaction.put.map((put) => ({ kind: 'put', key: keyText(keyOf(put)), revision, put }) as const),
     ];
     const touched = mirror.apply(changes, revision);
-    for (const listener of listeners) listener(touched);
+    if (touched.length > 0) for (const listener of [...listeners]) listener(touched);
   };
 
   const known = (key: Key): bigint => mirror.entry(keyText(key))?.revision ?? 0n;
 
-  return {
+  const viewOf = (replica: object): Store => ({
     snapshot: () => mirror.snapshot(),
     onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
+      // A wrapper of its own: the same function may be registered twice.
+      const own: Listener = (changes) => {
+        listener(changes);
+      };
+      listeners.add(own);
+      return () => listeners.delete(own);
     },
     async commit(transaction) {
       // The conditions are those of the snapshot at the time of the call, as with the real store.
-      const expected = transaction.unchanged.map((key) => ({ key, revision: known(key) }));
+      const expected = [
+        ...transaction.absent.map((key) => ({ key, old: 0n })),
+        ...transaction.unchanged.map((key) => ({ key, old: known(key) })),
+      ];
       await new Promise((resolve) => setImmediate(resolve));
-      if (away) return fail('unavailable', 'the store is away');
-      const taken = transaction.absent.find((key) => known(key) !== 0n);
-      const moved = expected.find(({ key, revision: old }) => known(key) !== old)?.key;
-      const broken = taken ?? moved;
-      if (broken) return fail('conflict', `${keyText(broken)} changed`);
+      if (away) return fail('unavailable', 'etcd: the store is away');
+      const refusal = refusalOf(transaction);
+      if (refusal !== undefined) return fail('refused', `etcd: ${refusal}`);
+      const broken = expected.find(({ key, old }) => known(key) !== old);
+      if (broken) return conflict(broken.key, broken.old, known(broken.key));
       commits++;
-      apply(transaction);
+      apply(transaction, replica);
       return ok(undefined);
     },
     healthy: () => !away,
+  });
+
+  const self = {};
+  return {
+    ...viewOf(self),
     setAway(value) {
       away = value;
     },
     commits: () => commits,
     force(transaction) {
-      apply({ absent: [], unchanged: [], put: [], delete: [], ...transaction });
+      apply({ absent: [], unchanged: [], put: [], delete: [], ...transaction }, self);
     },
     keys: () => [...mirror.keys()].sort(),
+    replica(record) {
+      const lease = {};
+      const nothing = { absent: [], unchanged: [], put: [], delete: [] };
+      apply({ ...nothing, put: [{ kind: 'replica', record }] }, lease);
+      return {
+        ...viewOf(lease),
+        close() {
+          const own = [...mirror.keys()].filter((key) => leases.get(key) === lease);
+          const gone = own.flatMap((key) => mirror.entry(key)?.put ?? []).map(keyOf);
+          apply({ ...nothing, delete: gone }, lease);
+          return Promise.resolve();
+        },
+      };
+    },
   };
+}
+
+function conflict(key: Key, old: bigint, now: bigint): Result<never> {
+  const what = old === 0n ? 'is taken' : now === 0n ? 'is gone' : 'has changed';
+  return fail('conflict', `${describeKey(key)} ${what}`);
+}
+
+function refusalOf({ absent, unchanged, put, delete: gone }: Transaction): string | undefined {
+  if (absent.length + unchanged.length > mostOperations || put.length + gone.length > mostOperations) {
+    return 'too many operations in txn request';
+  }
+  const written = put.map((one) => keyText(keyOf(one)));
+  const touched = new Set([...written, ...gone.map(keyText)]);
+  const twice =
+    new Set(written).size < written.length || touched.size < written.length + new Set(gone.map(keyText)).size;
+  return twice ? 'duplicate key given in txn request' : undefined;
 }
