@@ -1,39 +1,18 @@
 // What must be refused is refused with one precise line and the documented exit code, and leaves nothing half done.
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { formatJoinToken, parseJoinToken } from '#proto/codec/join-token.ts';
-import { createCsr, issueCertificate, parseIdentity, derOf, pemOf } from '#proto/kit/certificate.ts';
-import { Secret } from '#proto/kit/secret.ts';
 import { must } from '#proto/model/result.ts';
-import { seconds, type Timestamp } from '#proto/model/time.ts';
 import { footprintOf } from '#test/support/lab/footprint.ts';
 import { createLab } from '#test/support/lab/lab.ts';
 import type { Finished } from '#test/support/lab/process.ts';
+import { assertRefused, complete, expiredCertificate, pathWithout } from '#test/support/lab/refused.ts';
 import { binary } from '#test/support/lab/service.ts';
 import { hubAddress, hubEndpoint, registryAddress } from '#test/support/lab/worlds.ts';
 import { until } from '#test/support/poll.ts';
 import { createOverlay } from '#test/support/programs.ts';
-
-const commands = [
-  ['dmwg', 'status'],
-  ['dmwg-agent', '--state-dir', '/nonexistent'],
-  ['dmwg-registry', '--state-dir', '/nonexistent'],
-] as const;
-
-/** Exit status 1 or 2 and one line on stderr that says this. */
-function assertRefused(done: Finished, code: 1 | 2, says: RegExp): void {
-  const said = JSON.stringify(done);
-  assert.equal(done.code, code, said);
-  const lines = done.stderr
-    .trimEnd()
-    .split('\n')
-    .filter((line) => !line.startsWith('{'));
-  assert.equal(lines.length, 1, `one line: ${said}`);
-  assert.match(lines[0] ?? '', says);
-  assert.doesNotMatch(done.stderr + done.stdout, /^\s+at /m, 'no stack trace');
-}
 
 test('refusals', async (t) => {
   const lab = await createLab({
@@ -154,7 +133,7 @@ test('refusals', async (t) => {
   });
 
   await t.test('unknown flags and commands', async () => {
-    for (const [program, ...argv] of commands) {
+    for (const [program, ...argv] of complete) {
       assertRefused(await visitor.runAny([binary(program), ...argv, '--no-such-flag']), 2, /no-such-flag/);
     }
     assertRefused(await visitor.runAny([binary('dmwg'), 'no-such-command']), 2, /no-such-command/);
@@ -162,39 +141,26 @@ test('refusals', async (t) => {
     assertRefused(await overlay.admin('token', 'create', '--uses', 'many'), 2, /many/);
   });
 
+  const agentOn = (env: Record<string, string>, before: readonly string[] = []): Promise<Finished> => {
+    const dir = overlay.nodeDir('first');
+    const places = ['--state-dir', dir, '--interface-prefix', visitor.interfacePrefix, '--run-dir', join(dir, 'run')];
+    return visitor.runAny([...before, binary('dmwg-agent'), ...places], { env, timeout: 15_000 });
+  };
+
   await t.test('malformed configuration', async () => {
     const dir = overlay.nodeDir('first');
     const good = await readFile(join(dir, 'agent.yaml'), 'utf8');
-    const start = (): Promise<Finished> =>
-      visitor.runAny(
-        [
-          binary('dmwg-agent'),
-          '--state-dir',
-          dir,
-          '--interface-prefix',
-          visitor.interfacePrefix,
-          '--run-dir',
-          join(dir, 'run'),
-        ],
-        { timeout: 15_000 },
-      );
     for (const [bad, says] of [
       ['{ this is: not yaml', /agent\.yaml/],
       [`${good}\nsurprise: 1\n`, /agent\.yaml.*surprise/],
       [good.replace(/address: .*/, 'address: 10.0.0.300'), /agent\.yaml.*10\.0\.0\.300/],
     ] as const) {
       await writeFile(join(dir, 'agent.yaml'), bad);
-      assertRefused(await start(), 1, says);
+      assertRefused(await agentOn({}), 1, says);
     }
     await writeFile(join(dir, 'agent.yaml'), good);
     assert.deepEqual((await footprintOf(visitor)).interfaces, []);
   });
-
-  const agentOn = (env: Record<string, string>, before: readonly string[] = []): Promise<Finished> => {
-    const dir = overlay.nodeDir('first');
-    const places = ['--state-dir', dir, '--interface-prefix', visitor.interfacePrefix, '--run-dir', join(dir, 'run')];
-    return visitor.runAny([...before, binary('dmwg-agent'), ...places], { env, timeout: 15_000 });
-  };
 
   await t.test('missing programs', async () => {
     const bin = await pathWithout(overlay.nodeDir('path'), ['wg', 'nft']);
@@ -219,7 +185,7 @@ test('refusals', async (t) => {
   await t.test('a node with an expired certificate', async () => {
     const dir = overlay.nodeDir('first');
     const good = await readFile(join(dir, 'node.crt'), 'utf8');
-    await writeFile(join(dir, 'node.crt'), await expired(overlay.registry.stateDir, dir));
+    await writeFile(join(dir, 'node.crt'), await expiredCertificate(overlay.registry.stateDir, dir));
     const done = await visitor.runAny([binary('dmwg'), 'show', 'nodes', '--state-dir', dir]);
     assertRefused(done, 1, /expired/);
     await writeFile(join(dir, 'node.crt'), good);
@@ -272,34 +238,3 @@ test('refusals', async (t) => {
     assert.equal(freed.code, 0, `its name, address and prefix are free: ${freed.stderr}`);
   });
 });
-
-/** A directory with links to every program of this machine but those. */
-async function pathWithout(directory: string, missing: readonly string[]): Promise<string> {
-  await mkdir(directory, { recursive: true });
-  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
-  for (const folder of folders) {
-    for (const name of await readdir(folder).catch(() => [])) {
-      if (!missing.includes(name)) await symlink(join(folder, name), join(directory, name)).catch(() => undefined);
-    }
-  }
-  return directory;
-}
-
-/** The node's certificate as it would be a year after its end. */
-async function expired(registryDir: string, nodeDir: string): Promise<string> {
-  const read = (dir: string, name: string): Promise<string> => readFile(join(dir, name), 'utf8');
-  const key = new Secret(await read(nodeDir, 'node.key'));
-  const issued = must(
-    await issueCertificate({
-      ca: await read(registryDir, 'ca.crt'),
-      caKey: new Secret(await read(registryDir, 'ca.key')),
-      csr: (await createCsr('first', key)).csr,
-      identity: must(parseIdentity(derOf(await read(nodeDir, 'node.crt')))),
-      name: 'first',
-      validity: seconds(86_400),
-      usage: 'client',
-      now: (Date.now() - 365 * 86_400_000) as Timestamp,
-    }),
-  );
-  return pemOf(issued.certificate);
-}

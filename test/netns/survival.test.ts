@@ -1,11 +1,10 @@
 // What runs goes on: no crash or restart of an agent, the registry or etcd loses a packet of a flow that is there, and
 // afterwards everything is as it was.
 import assert from 'node:assert/strict';
-import { readFile, readlink } from 'node:fs/promises';
 import test, { type TestContext } from 'node:test';
 import type { Agent } from '#test/support/lab/agent.ts';
-import { type Footprint, footprintOf, programsOn } from '#test/support/lab/footprint.ts';
-import type { Host } from '#test/support/lab/host.ts';
+import { etcdKeys, etcdPid } from '#test/support/lab/etcd.ts';
+import { emptyFootprint, type Footprint, footprintOf, programsOn } from '#test/support/lab/footprint.ts';
 import type { Finished } from '#test/support/lab/process.ts';
 import { createLab, type Lab } from '#test/support/lab/lab.ts';
 import type { Pinging } from '#test/support/lab/ping.ts';
@@ -74,7 +73,7 @@ test('flows survive their programs', async (t) => {
     return all;
   };
   const before = await footprints();
-  const keysBefore = await etcdKeys(overlay);
+  const keysBefore = await etcdKeys(overlay.registry.host);
   const registryBefore = await footprintOf(overlay.registry.host);
 
   const known = new Map<Pinging, number>();
@@ -102,10 +101,10 @@ test('flows survive their programs', async (t) => {
     await until('every host is as it was', same, { within: 20_000, every: 500 }).catch(() => {
       assert.deepEqual(now, before);
     });
-    await until('etcd holds the same keys', async () => sameLines(await etcdKeys(overlay), keysBefore), {
+    await until('etcd holds the same keys', async () => sameLines(await etcdKeys(overlay.registry.host), keysBefore), {
       within: 20_000,
       every: 500,
-      explain: async () => `${(await etcdKeys(overlay)).join('\n')}\nbefore:\n${keysBefore.join('\n')}`,
+      explain: async () => `${(await etcdKeys(overlay.registry.host)).join('\n')}\nbefore:\n${keysBefore.join('\n')}`,
     });
     assert.deepEqual(await footprintOf(overlay.registry.host), registryBefore);
     await flowsGoOn(50);
@@ -195,7 +194,7 @@ test('flows survive their programs', async (t) => {
   await t.test('down takes everything away, and a start brings it back', async () => {
     await a.stop('SIGTERM');
     await down(a, 'down');
-    assertEmpty(await footprintOf(a.host));
+    assert.deepEqual(await footprintOf(a.host), emptyFootprint);
     await a.start();
     const ping = a.host.startPing({ to: b.address, rate: 20 });
     await replyThat(lab, ping, { came: direct, what: 'without a hop' });
@@ -208,7 +207,7 @@ test('flows survive their programs', async (t) => {
     assert.ok(id !== undefined);
     await b.stop('SIGTERM');
     await down(b, 'leave');
-    assertEmpty(await footprintOf(b.host));
+    assert.deepEqual(await footprintOf(b.host), emptyFootprint);
     const own = [
       `/${id}`,
       '/claims/name/b',
@@ -216,7 +215,7 @@ test('flows survive their programs', async (t) => {
       `/claims/address/${b.address6}`,
       '/10.10.2.0_24',
     ];
-    const left = (await etcdKeys(overlay)).filter((key) => own.some((end) => key.endsWith(end)));
+    const left = (await etcdKeys(overlay.registry.host)).filter((key) => own.some((end) => key.endsWith(end)));
     assert.deepEqual(left, [`/dmwg/v1/test/revoked/${id}`], 'nothing but the note that its certificate is void');
     assert.ok(
       !((await overlay.ask('show', 'nodes')) as readonly { readonly name: string }[]).some((node) => node.name === 'b'),
@@ -239,40 +238,6 @@ async function down(agent: Agent, command: 'down' | 'leave'): Promise<void> {
   await agent.host.run([binary('dmwg'), command, ...places]);
 }
 
-function assertEmpty(footprint: Footprint): void {
-  assert.deepEqual(footprint, {
-    interfaces: [],
-    peers: [],
-    routes: [],
-    nft: [],
-    rules: [],
-    processes: [],
-    sockets: [],
-  });
-}
-
 function sameLines(a: readonly string[], b: readonly string[]): boolean {
   return a.join('\n') === b.join('\n');
-}
-
-async function etcdPid(host: Host): Promise<number | undefined> {
-  return (await programsOn(host)).find(({ name }) => name === 'etcd')?.pid;
-}
-
-/** The keys of the overlay, without those of replicas, which are new at every start. */
-async function etcdKeys(overlay: Overlay): Promise<string[]> {
-  const { host } = overlay.registry;
-  const pid = await etcdPid(host);
-  if (pid === undefined) throw new Error('etcd does not run');
-  const argv = (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8')).split('\0');
-  const flag = argv.findIndex((word) => word.startsWith('--listen-client-urls'));
-  const url = argv[flag]?.split('=')[1] ?? argv[flag + 1] ?? '';
-  const env = { ETCDCTL_API: '3' };
-  // It listens on a unix socket that it names relative to its working directory.
-  const cwd = await readlink(`/proc/${String(pid)}/cwd`);
-  const text = await host.run(['etcdctl', '--endpoints', url, 'get', '--prefix', '/dmwg/', '--keys-only'], {
-    env,
-    cwd,
-  });
-  return text.split('\n').filter((line) => line !== '' && !line.includes('/replicas/'));
 }

@@ -17,6 +17,16 @@ export interface Footprint {
   readonly sockets: readonly string[];
 }
 
+export const emptyFootprint: Footprint = {
+  interfaces: [],
+  peers: [],
+  routes: [],
+  nft: [],
+  rules: [],
+  processes: [],
+  sockets: [],
+};
+
 const links = z.array(z.object({ ifname: z.string() }));
 const routes = z.array(z.object({ dst: z.string(), dev: z.string().optional(), metric: z.number().optional() }));
 
