@@ -6,9 +6,8 @@ import type { Agent } from '#test/support/lab/agent.ts';
 import type { Counter, Host } from '#test/support/lab/host.ts';
 import { createLab } from '#test/support/lab/lab.ts';
 import { bothDirect, countBetween, countForwarded, direct, replyThat, throughHub } from '#test/support/lab/paths.ts';
-import { slowness } from '#test/support/lab/service.ts';
 import { hubEndpoint, officeA, officeB, pcA, pcB, sites } from '#test/support/lab/worlds.ts';
-import { until } from '#test/support/poll.ts';
+import { slowness, until } from '#test/support/poll.ts';
 import { createOverlay } from '#test/support/programs.ts';
 
 const idleSeconds = 4 * Math.min(slowness, 3);

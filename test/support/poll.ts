@@ -1,5 +1,8 @@
 import { errorText } from '#proto/kit/errors.ts';
 
+/** How much longer than on a usual machine waits may take: the emulated processor of the test VM is slow. */
+export const slowness = process.env['VMRUN'] === '1' ? 10 : 1;
+
 export interface PollOptions {
   /** Milliseconds until the wait fails. */
   readonly within: number;

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { type Agent, createAgent } from './lab/agent.ts';
 import type { Lab } from './lab/lab.ts';
 import type { Finished } from './lab/process.ts';
-import { binary, createService, type Service, slowness } from './lab/service.ts';
-import { until } from './poll.ts';
+import { binary, createService, type Service } from './lab/service.ts';
+import { slowness, until } from './poll.ts';
 
 export interface JoinOptions {
   readonly role?: 'spoke' | 'hub';

@@ -1,9 +1,8 @@
-import { until } from '../poll.ts';
+import { slowness, until } from '../poll.ts';
 import type { Agent } from './agent.ts';
 import type { Counter } from './host.ts';
 import type { Lab } from './lab.ts';
 import type { Pinging, Reply } from './ping.ts';
-import { slowness } from './service.ts';
 
 /** What a reply tells by its hop limit about its way between two nodes: a hub takes one off. */
 export const direct = (reply: Reply): boolean => reply.ttl === 64;

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { slowness } from '../poll.ts';
 
 export interface Finished {
   readonly code: number | null;
@@ -11,7 +12,7 @@ export interface RunOptions {
   readonly input?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Milliseconds; 60,000 by default. The program is killed afterwards. */
+  /** Milliseconds; by default a minute, more on a slow machine. The program is killed afterwards. */
   readonly timeout?: number;
 }
 
@@ -19,7 +20,7 @@ export interface RunOptions {
 export async function runAny(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const program = start(argv, options);
   program.child.stdin?.end(options.input ?? '');
-  const limit = options.timeout ?? 60_000;
+  const limit = options.timeout ?? 60_000 * slowness;
   const timer = setTimeout(() => program.child.kill('SIGKILL'), limit);
   try {
     const code = await program.ended;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { until } from '../poll.ts';
+import { slowness, until } from '../poll.ts';
 import type { Host } from './host.ts';
 import type { Program } from './process.ts';
 
@@ -10,9 +10,6 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 export function binary(name: 'dmwg' | 'dmwg-agent' | 'dmwg-registry'): string {
   return join(root, 'bin', name);
 }
-
-/** How much longer than on a usual machine waits may take: the emulated processor of the test VM is slow. */
-export const slowness = process.env['VMRUN'] === '1' ? 10 : 1;
 
 export interface LogLine {
   readonly msg: string;
