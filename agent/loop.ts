@@ -17,6 +17,7 @@ import { type Effect, type Event, eventSubject, type ObservedPeer, type PathId, 
 import type { HostState } from './decide/host.ts';
 import { isSafe, replacements, sameInputs } from './decide/pass.ts';
 import type { AgentState } from './decide/state.ts';
+import { sameSaved } from './decide/restore.ts';
 import { step } from './decide/step.ts';
 import { nextWake } from './decide/wake.ts';
 
@@ -69,7 +70,10 @@ const shortestSleepMs = 1;
 export function createLoop(options: LoopOptions): Loop {
   const { world, clock, random, logger } = options;
   let state = options.initial;
+  /** The state of the last pass, of the last BFD sessions, of the last save. */
   let done: AgentState | undefined;
+  let watched: AgentState | undefined;
+  let saved: AgentState | undefined;
   let picture: HostState | undefined;
   let lookAt = clock.now();
   let faults: readonly string[] = [];
@@ -217,10 +221,14 @@ export function createLoop(options: LoopOptions): Loop {
         if (!faults.includes(text)) logger.error({ error: text }, 'pass failed');
         faults = [text];
       }
-      world.setBfd(desiredBfd(state, clock.now()));
+      if (watched === undefined || state.self.role === 'spoke' || !sameInputs(watched, state)) {
+        world.setBfd(desiredBfd(state, clock.now()));
+        watched = state;
+      }
       world.setNoticing(notices(state));
       perform(effects);
-      world.save(state);
+      if (saved === undefined || !sameSaved(saved, state)) world.save(state);
+      saved = state;
       await sleep(signal);
     }
   }

@@ -52,12 +52,26 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
       source,
       destination,
       expiresAt: after(turn.now, toMilliseconds(saved.config.holdingTime)),
+      createdAt: turn.now,
       usedAt: turn.now,
     };
     state = { ...state, shortcuts: withEntry(state.shortcuts, prefix, shortcut) };
     if (!state.remotes.has(target.node)) state = adopt(state, target, turn);
   }
   return state;
+}
+
+/** Whether both states are saved the same for certain. */
+export function sameSaved(a: AgentState, b: AgentState): boolean {
+  return (
+    a.config === b.config &&
+    a.activeHub === b.activeHub &&
+    a.interfaces === b.interfaces &&
+    a.nextRequestId === b.nextRequestId &&
+    a.shortcuts === b.shortcuts &&
+    a.remotes === b.remotes &&
+    a.hub.peers === b.hub.peers
+  );
 }
 
 export function save(state: AgentState): Saved {

@@ -39,6 +39,7 @@ export function parsePrefix(text: string): Result<Prefix> {
 /** The prefix of `length` bits that contains `address`. */
 export function prefixOf(address: Address, length: number): Prefix {
   const family = familyOf(address);
+  if (length === addressBits(family)) return hostPrefix(address);
   return `${formatAddress(family, maskTo(family, addressValue(address), length))}/${String(length)}` as Prefix;
 }
 
@@ -70,19 +71,43 @@ export function isHostPrefix(prefix: Prefix): boolean {
 
 /** The address as a number, most significant bit first. */
 export function addressValue(address: Address): bigint {
+  if (familyOf(address) === 4) return BigInt(ipv4Number(address));
   let value = 0n;
   for (const byte of ipaddr.parse(address).toByteArray()) value = (value << 8n) | BigInt(byte);
   return value;
 }
 
+function ipv4Number(address: Address): number {
+  let value = 0;
+  for (const part of address.split('.')) value = value * 256 + Number(part);
+  return value;
+}
+
 /** The inverse of addressValue; bits above the family's width are ignored. */
 export function formatAddress(family: Family, value: bigint): Address {
-  const bytes: number[] = [];
-  for (let shift = addressBits(family) - 8; shift >= 0; shift -= 8) {
-    bytes.push(Number((value >> BigInt(shift)) & 0xffn));
+  return family === 4 ? formatIpv4(Number(BigInt.asUintN(32, value))) : formatIpv6(value);
+}
+
+function formatIpv4(value: number): Address {
+  const byte = (shift: number): string => String((value >>> shift) & 0xff);
+  return `${byte(24)}.${byte(16)}.${byte(8)}.${byte(0)}` as Address;
+}
+
+/** RFC 5952: lower case, no leading zeros, the first longest run of at least two zero groups as "::". */
+function formatIpv6(value: bigint): Address {
+  const words = [96n, 64n, 32n, 0n].map((shift) => Number(BigInt.asUintN(32, value >> shift)));
+  const groups = words.flatMap((word) => [word >>> 16, word & 0xffff]);
+  let start = 0;
+  let length = 1;
+  for (let from = 0; from < 8; from += 1) {
+    let to = from;
+    while (to < 8 && groups[to] === 0) to += 1;
+    if (to - from > length) [start, length] = [from, to - from];
+    if (to > from) from = to;
   }
-  const parsed = ipaddr.fromByteArray(bytes);
-  return (parsed instanceof ipaddr.IPv6 ? parsed.toRFC5952String() : parsed.toString()) as Address;
+  const text = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(':');
+  if (length < 2) return text(groups) as Address;
+  return `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}` as Address;
 }
 
 export function containsAddress(prefix: Prefix, address: Address): boolean {
