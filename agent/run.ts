@@ -7,6 +7,7 @@ import { createLogger, type Logger } from '#proto/kit/log.ts';
 import { version } from '#proto/kit/version.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
+import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import { milliseconds } from '#proto/model/time.ts';
 import type { PathId, Turn } from './decide/event.ts';
 import { restore, type Saved, save } from './decide/restore.ts';
@@ -14,6 +15,7 @@ import { type AgentState, type BfdState, initialState, multipointName, type Self
 import { type Status, statusOf } from './decide/status.ts';
 import { createHost, type Host, removeAll } from './host.ts';
 import { createBfd } from './io/bfd.ts';
+import { countingSession } from './io/counting-session.ts';
 import type { Bfd } from './io/bfd-port.ts';
 import { follow, searchPath } from './io/exec.ts';
 import { missingPrograms } from './io/programs.ts';
@@ -62,14 +64,16 @@ export async function runAgent(options: AgentOptions): Promise<void> {
       logger.error({ file: stateFile, error: errorText(error) }, 'state not saved');
     },
   });
-  const session = createSession({
-    registries: stateDir.config.registry,
-    identity: stateDir.identity,
-    agentVersion: version,
-    logger: logger.child({ component: 'session' }),
-    clock,
-    random,
-  });
+  const session = countingSession(
+    createSession({
+      registries: stateDir.config.registry,
+      identity: stateDir.identity,
+      agentVersion: version,
+      logger: logger.child({ component: 'session' }),
+      clock,
+      random,
+    }),
+  );
   const bfd = createBfd({ logger: logger.child({ component: 'bfd' }), clock, random });
   const noticing = createNoticing({
     group: self.nflogGroup,
@@ -110,7 +114,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   process.on('SIGINT', stop);
   const socket = await startStatusServer({
     path: await socketPathOf(options.stateDir, options.runDir),
-    status: () => readStatus(loop, bfd, host),
+    status: () => readStatus({ loop, bfd, host, counters: session.counters() }),
     stop: (down) => {
       ending.tearDown = down;
       stop();
@@ -161,7 +165,14 @@ function sessionEvents(loop: Loop): SessionHandlers {
   };
 }
 
-async function readStatus(loop: Loop, bfd: Bfd, host: Host): Promise<Status> {
+interface StatusParts {
+  readonly loop: Loop;
+  readonly bfd: Bfd;
+  readonly host: Host;
+  readonly counters: NhrpCounters;
+}
+
+async function readStatus({ loop, bfd, host, counters }: StatusParts): Promise<Status> {
   const state = loop.state();
   const paths = new Map<PathId, { state: BfdState; rttMs: number | undefined }>();
   for (const [path, seen] of bfd.sessions()) paths.set(path as PathId, { state: seen.state, rttMs: seen.rtt });
@@ -173,7 +184,7 @@ async function readStatus(loop: Loop, bfd: Bfd, host: Host): Promise<Status> {
   } catch {
     // There is no interface (yet): nothing to add.
   }
-  return statusOf(state, { paths, endpoints, faults: loop.faults() }, clock.now());
+  return statusOf(state, { paths, endpoints, faults: loop.faults(), counters }, clock.now());
 }
 
 function hubEndpoints(state: AgentState): Endpoint[] {

@@ -19,6 +19,7 @@ import { Metrics } from '#registry/serve/metrics.ts';
 import { serve } from '#registry/serve/start.ts';
 import { overlaySeed, readStateDir, saveRegistryKeys, type StateDir } from '#registry/serve/state-dir.ts';
 import { RegistryCertificate } from '#registry/serve/tls.ts';
+import { Traffic } from '#registry/serve/traffic.ts';
 import { startEmbeddedEtcd } from '#registry/store/embedded-etcd.ts';
 import type { Store } from '#registry/store/port.ts';
 import { openStore } from '#registry/store/store.ts';
@@ -114,6 +115,7 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
     clock: systemClock,
     save: (material) => saveRegistryKeys(state.path, material),
   });
+  const traffic = new Traffic(systemClock, log);
   const context: RegistryContext = {
     overlay: state.config.overlay,
     self,
@@ -124,7 +126,8 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
     clock: systemClock,
     log,
     events: new Events(systemClock, log),
-    metrics: new Metrics({
+    traffic,
+    metrics: new Metrics(() => traffic.total, {
       nodes: { help: 'Enrolled nodes', read: () => store.snapshot().nodes.size },
       bindings: { help: 'Bindings', read: () => store.snapshot().bindings.size },
       sessions: { help: 'Sessions at this replica', read: () => sessions() },

@@ -142,6 +142,7 @@ function learn(state: AgentState, learned: Learned, turn: Turn): AgentState {
     destination: learned.destination,
     source: learned.source,
     expiresAt: after(turn.now, toMilliseconds(learned.holdingTime)),
+    createdAt: known?.createdAt ?? turn.now,
     usedAt: known?.usedAt ?? turn.now,
   };
   const next = meet({ ...state, shortcuts: withEntry(state.shortcuts, prefix, shortcut) }, target, turn);

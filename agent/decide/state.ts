@@ -109,6 +109,7 @@ export interface Shortcut {
   /** An address inside, to ask for again. */
   readonly destination: Address;
   readonly source: Address;
+  readonly createdAt: Instant;
   readonly expiresAt: Instant;
   readonly usedAt: Instant;
 }

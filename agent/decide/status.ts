@@ -1,10 +1,11 @@
 // What the agent shows of its state: the JSON of `dmwg status`. Field names are an interface to scripts.
-import { type Address, comparePrefixes } from '#proto/model/address.ts';
+import { type Address, comparePrefixes, familyOf } from '#proto/model/address.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
+import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { PathId } from './event.ts';
-import { type AgentState, type BfdState, type HubPath, type Remote } from './state.ts';
+import { type AgentState, type BfdState, type HubPath, multipointName, type Remote, type Shortcut } from './state.ts';
 
 /** What the state does not hold: readings of BFD and WireGuard. */
 export interface Readings {
@@ -12,6 +13,8 @@ export interface Readings {
   readonly endpoints: ReadonlyMap<PublicKey, Endpoint>;
   /** Faults of the last pass that still stand. */
   readonly faults: readonly string[];
+  /** NHRP messages since the agent started. */
+  readonly counters: NhrpCounters;
 }
 
 export interface Status {
@@ -28,9 +31,10 @@ export interface Status {
   readonly registration: { readonly observedEndpoint: string | null; readonly refused: readonly string[] };
   readonly hubs: readonly HubStatus[];
   readonly peers: readonly PeerStatus[];
-  readonly shortcuts: readonly { readonly prefix: string; readonly node: string; readonly expiresIn: number }[];
+  readonly shortcuts: readonly ShortcutStatus[];
   readonly interfaces: readonly InterfaceStatus[];
   readonly faults: readonly string[];
+  readonly counters: NhrpCounters;
 }
 
 export interface HubStatus {
@@ -41,6 +45,8 @@ export interface HubStatus {
   readonly active: boolean;
   readonly rttMs: number | null;
   readonly interface: string;
+  /** Where its packets go; null until it has registered once. */
+  readonly endpoint: string | null;
 }
 
 export interface PeerStatus {
@@ -53,6 +59,20 @@ export interface PeerStatus {
   readonly bfd: 'up' | 'init' | 'down';
   readonly rttMs: number | null;
   readonly reason: string | null;
+}
+
+export interface ShortcutStatus {
+  readonly prefix: string;
+  readonly node: string;
+  /** The next hop: the node's own. */
+  readonly address: string | null;
+  readonly endpoint: string | null;
+  readonly interface: string;
+  readonly nat: boolean;
+  /** Seconds since it was learned. */
+  readonly age: number;
+  /** Seconds. */
+  readonly expiresIn: number;
 }
 
 export interface InterfaceStatus {
@@ -86,11 +106,7 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
     shortcuts: [...state.shortcuts.values()]
       .filter((shortcut) => state.remotes.get(shortcut.node)?.phase === 'direct')
       .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
-      .map((shortcut) => ({
-        prefix: shortcut.prefix,
-        node: state.remotes.get(shortcut.node)?.target.name ?? shortcut.node,
-        expiresIn: Math.max(0, Math.round((shortcut.expiresAt - now) / 1000)),
-      })),
+      .map((shortcut) => shortcutStatus(state, shortcut, readings, now)),
     interfaces: [...state.interfaces.values()].map((own) => ({
       name: own.name,
       kind: own.kind,
@@ -98,6 +114,7 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
       listenPort: own.listenPort,
     })),
     faults: readings.faults,
+    counters: readings.counters,
   };
 }
 
@@ -110,6 +127,21 @@ function hubStatus(state: AgentState, path: HubPath, readings: Readings): HubSta
     active: state.activeHub === path.hub.node,
     rttMs: readings.paths.get(`hub:${path.hub.node}`)?.rttMs ?? null,
     interface: path.interface,
+    endpoint: path.hub.endpoints[0] ?? null,
+  };
+}
+
+function shortcutStatus(state: AgentState, shortcut: Shortcut, readings: Readings, now: Instant): ShortcutStatus {
+  const target = state.remotes.get(shortcut.node)?.target;
+  return {
+    prefix: shortcut.prefix,
+    node: target?.name ?? shortcut.node,
+    address: (familyOf(shortcut.destination) === 6 ? target?.address6 : undefined) ?? target?.address ?? null,
+    endpoint: (target && readings.endpoints.get(target.publicKey)) ?? null,
+    interface: multipointName(state.self),
+    nat: target?.nat ?? false,
+    age: Math.max(0, Math.round((now - shortcut.createdAt) / 1000)),
+    expiresIn: Math.max(0, Math.round((shortcut.expiresAt - now) / 1000)),
   };
 }
 

@@ -26,6 +26,7 @@ import type { Answers } from './answers.ts';
 import type { Authenticate } from './caller.ts';
 import { decideAndCommit } from './commit.ts';
 import type { RegistryContext } from './context.ts';
+import { followNhrp } from './follow.ts';
 import { overlayMessage } from './query.ts';
 import { unary } from './unary.ts';
 
@@ -63,6 +64,7 @@ export function adminService(
     clear: unary(context, authenticate, admins, (request) => clear(context, answers, request)),
     revokeNode: unary(context, authenticate, admins, (request) => revokeNode(context, request)),
     setOverlay: unary(context, authenticate, admins, (request) => changeOverlay(context, request)),
+    followNhrp: followNhrp(context, authenticate),
   };
 }
 

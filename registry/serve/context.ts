@@ -9,6 +9,7 @@ import type { ReplicaRecord } from '#registry/decide/records.ts';
 import type { Store } from '#registry/store/port.ts';
 import type { Events } from './events.ts';
 import type { Metrics } from './metrics.ts';
+import type { Traffic } from './traffic.ts';
 
 export interface RegistryContext {
   readonly overlay: string;
@@ -23,4 +24,5 @@ export interface RegistryContext {
   readonly log: Logger;
   readonly events: Events;
   readonly metrics: Metrics;
+  readonly traffic: Traffic;
 }

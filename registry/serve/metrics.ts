@@ -1,24 +1,38 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
-import type { NhrpMessage } from '#proto/model/nhrp.ts';
+import type { Direction, NhrpCounters } from '#proto/model/nhrp-counters.ts';
 
-/** Counters as in RFC 2677: messages received and sent by type, refusals by code. */
+const directions: readonly Direction[] = ['received', 'sent'];
+
+/** What /metrics says. Counters as in RFC 2677: messages by direction and type, refusals and error indications by code. */
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #messages = new Counter({
-    name: 'dmwg_registry_nhrp_messages_total',
-    help: 'NHRP messages by direction and type',
-    labelNames: ['direction', 'type'] as const,
-    registers: [this.#registry],
-  });
-  readonly #refusals = new Counter({
-    name: 'dmwg_registry_nhrp_naks_total',
-    help: 'CIEs sent with a code other than 0, by message type and code',
-    labelNames: ['type', 'code'] as const,
-    registers: [this.#registry],
-  });
 
-  constructor(gauges: Readonly<Record<string, { readonly help: string; readonly read: () => number }>>) {
+  constructor(
+    counters: () => NhrpCounters,
+    gauges: Readonly<Record<string, { readonly help: string; readonly read: () => number }>>,
+  ) {
     collectDefaultMetrics({ register: this.#registry });
+    this.#count('nhrp_messages_total', 'NHRP messages by direction and type', ['direction', 'type'], () =>
+      directions.flatMap((direction) =>
+        Object.entries(counters()[direction].messages).map(([type, count]) => [{ direction, type }, count]),
+      ),
+    );
+    this.#count(
+      'nhrp_naks_total',
+      'NHRP replies that refuse, by direction, type and code',
+      ['direction', 'type', 'code'],
+      () =>
+        directions.flatMap((direction) =>
+          Object.entries(counters()[direction].naks).flatMap(([type, codes]) =>
+            Object.entries(codes).map(([code, count]): Sample => [{ direction, type, code }, count]),
+          ),
+        ),
+    );
+    this.#count('nhrp_errors_total', 'NHRP error indications by direction and code', ['direction', 'code'], () =>
+      directions.flatMap((direction) =>
+        Object.entries(counters()[direction].errors).map(([code, count]) => [{ direction, code }, count]),
+      ),
+    );
     for (const [name, { help, read }] of Object.entries(gauges)) {
       new Gauge({
         name: `dmwg_registry_${name}`,
@@ -31,19 +45,23 @@ export class Metrics {
     }
   }
 
-  received(message: NhrpMessage): void {
-    this.#messages.inc({ direction: 'received', type: message.body.type });
-  }
-
-  sent(message: NhrpMessage): void {
-    this.#messages.inc({ direction: 'sent', type: message.body.type });
-    if (!('cies' in message.body)) return;
-    for (const { code } of message.body.cies) {
-      if (code !== 0) this.#refusals.inc({ type: message.body.type, code: String(code) });
-    }
+  /** A counter that is kept elsewhere. */
+  #count(name: string, help: string, labelNames: readonly string[], read: () => readonly Sample[]): void {
+    new Counter({
+      name: `dmwg_registry_${name}`,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [labels, count] of read()) this.inc(labels, count);
+      },
+    });
   }
 
   async text(): Promise<{ readonly type: string; readonly body: string }> {
     return { type: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 }
+
+type Sample = readonly [labels: Readonly<Record<string, string>>, count: number];

@@ -43,7 +43,7 @@ export function nhrpService(parts: NhrpParts, authenticate: Authenticate): NhrpS
 
 /** One resolution for a tool: nobody is told to start a tunnel. */
 export function resolveOnce(
-  context: Pick<RegistryContext, 'store' | 'clock'>,
+  context: Pick<RegistryContext, 'store' | 'clock' | 'traffic'>,
   request: ResolveRequest,
   caller: Caller,
 ): Result<ResolveResponse> {
@@ -53,6 +53,8 @@ export function resolveOnce(
   const { body } = message.value;
   if (body.type !== 'resolution-request') return fail('bad-request', 'message: must be a resolution request');
   const asker = caller.kind === 'node' ? caller.node : undefined;
+  const other = asker ?? { id: undefined, name: caller.kind };
+  context.traffic.note('received', other, message.value);
   const question = { ...message.value, body: body satisfies ResolutionRequest };
   const now = context.clock.date();
   const outcome = resolve(context.store.snapshot(), asker, question, {
@@ -60,6 +62,7 @@ export function resolveOnce(
     askerRtt: undefined,
     targetRtt: undefined,
   });
+  context.traffic.note('sent', other, outcome.reply);
   return ok({ message: encodeNhrp(outcome.reply) });
 }
 

@@ -1,14 +1,21 @@
-import type { Overlay, QueryServiceServer } from '#proto/gen/dmwg/v1/admin.ts';
-import { fail, ok } from '#proto/model/result.ts';
+import { encodeCounters } from '#proto/codec/nhrp-counters.ts';
+import type { GetCountersRequest, GetCountersResponse, Overlay, QueryServiceServer } from '#proto/gen/dmwg/v1/admin.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
 import type { OverlayRecord } from '#registry/decide/records.ts';
+import { findNode } from '#registry/decide/removal.ts';
 import { bindingRows, nodeRows, routeRows } from '#registry/decide/visible.ts';
 import { type Authenticate, onceReady } from './caller.ts';
 import type { RegistryContext } from './context.ts';
+import type { Sessions } from './sessions.ts';
 import { unary } from './unary.ts';
 
 const readers = ['admin', 'node'] as const;
 
-export function queryService(context: RegistryContext, authenticate: Authenticate): QueryServiceServer {
+export function queryService(
+  context: RegistryContext,
+  sessions: Pick<Sessions, 'open'>,
+  authenticate: Authenticate,
+): QueryServiceServer {
   const { store, clock, events } = context;
   const ready = onceReady(authenticate, () => store.snapshot());
   return {
@@ -46,7 +53,33 @@ export function queryService(context: RegistryContext, authenticate: Authenticat
         ? ok({ overlay: overlayMessage(overlay) })
         : fail('no-overlay', 'the overlay is not initialised yet');
     }),
+    getCounters: unary(context, ready, readers, (request) => getCounters(context, sessions, request)),
   };
+}
+
+/** Of this replica, and of the nodes that have their session here. */
+function getCounters(
+  { store, traffic, self }: RegistryContext,
+  sessions: Pick<Sessions, 'open'>,
+  request: GetCountersRequest,
+): Result<GetCountersResponse> {
+  const { nodes } = store.snapshot();
+  const asked = request.node === '' ? undefined : findNode(store.snapshot(), request.node);
+  if (asked && !asked.ok) return asked;
+  const shown = [...sessions.open.values()].filter(({ node }) => !asked || node === asked.value.id);
+  return ok({
+    replica: self.id,
+    sinceMs: BigInt(traffic.since),
+    total: encodeCounters(traffic.total),
+    nodes: shown
+      .map(({ node, since, counters }) => ({
+        id: node,
+        name: nodes.get(node)?.name ?? node,
+        sinceMs: BigInt(since),
+        counters: encodeCounters(counters),
+      }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)),
+  });
 }
 
 export function overlayMessage(overlay: OverlayRecord): Overlay {

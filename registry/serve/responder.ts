@@ -5,7 +5,6 @@ import {
   type NhrpMessage,
   type RegistrationRequest,
   type ResolutionRequest,
-  summaryOf,
 } from '#proto/model/nhrp.ts';
 import { ok } from '#proto/model/result.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
@@ -78,8 +77,7 @@ export class Responder {
         this.#observations.report(session.node, message.endpoints);
         break;
       case 'nhrp':
-        this.#context.metrics.received(message.message);
-        this.#context.log.trace({ node: session.node, message: summaryOf(message.message) }, 'received');
+        this.#sessions.note('received', session, message.message);
         this.#nhrp(session, message.message as AnyNhrp);
         break;
     }
@@ -209,7 +207,7 @@ export class Responder {
   }
 
   #send(session: Session, message: NhrpMessage): void {
-    if (session.sendNhrp(message)) this.#context.metrics.sent(message);
+    this.#sessions.send(session, message);
   }
 
   #inOrder(session: Session, work: () => Promise<void>): void {

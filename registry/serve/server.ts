@@ -73,7 +73,7 @@ function createServer(parts: ServerParts, authenticate: Authenticate): GrpcServe
   const ready = onceReady(authenticate, () => context.store.snapshot());
   server.addService(EnrolmentServiceService, enrolmentService(context, ready));
   server.addService(NhrpServiceService, nhrpService(parts, ready));
-  server.addService(QueryServiceService, queryService(context, authenticate));
+  server.addService(QueryServiceService, queryService(context, parts.sessions, authenticate));
   server.addService(AdminServiceService, adminService(context, told, ready));
   new HealthImplementation({ '': 'SERVING' }).addToServer(server);
   if (descriptors) addReflection(server, descriptors);

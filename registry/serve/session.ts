@@ -1,5 +1,6 @@
 import type { NodeId } from '#proto/model/names.ts';
 import type { NhrpMessage } from '#proto/model/nhrp.ts';
+import { noMessages } from '#proto/model/nhrp-counters.ts';
 import type { GoodbyeReason, HubPeer, OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import type { Fault } from '#proto/model/result.ts';
 import type { Timestamp } from '#proto/model/time.ts';
@@ -34,6 +35,10 @@ export class Session {
   registered = false;
   /** Its record is in the store. */
   recorded = false;
+  /** When it began. */
+  readonly since: Timestamp;
+  /** Messages since then. */
+  counters = noMessages;
 
   readonly #pipe: Pipe;
   readonly #waiting: RegistryMessage[] = [];
@@ -42,8 +47,9 @@ export class Session {
   #config: OverlayConfig | undefined;
   #peers: Map<NodeId, HubPeer> | undefined;
 
-  constructor(node: NodeId, pipe: Pipe) {
+  constructor(node: NodeId, pipe: Pipe, since: Timestamp) {
     this.node = node;
+    this.since = since;
     this.#pipe = pipe;
   }
 

@@ -1,5 +1,6 @@
 import type { NodeId } from '#proto/model/names.ts';
-import { type NhrpMessage, summaryOf } from '#proto/model/nhrp.ts';
+import type { NhrpMessage } from '#proto/model/nhrp.ts';
+import { count, type Direction } from '#proto/model/nhrp-counters.ts';
 import type { Fault } from '#proto/model/result.ts';
 import { type Milliseconds, milliseconds } from '#proto/model/time.ts';
 import { sameValue } from '#registry/decide/equal.ts';
@@ -54,7 +55,7 @@ export class Sessions {
   /** A node has one session; the newest wins. */
   start(node: NodeRecord, pipe: Pipe): Session {
     this.#open.get(node.id)?.goodbye('replaced', 'a newer session of this node took over');
-    const session = new Session(node.id, pipe);
+    const session = new Session(node.id, pipe, this.#context.clock.date());
     this.#open.set(node.id, session);
     this.#context.events.calm('node.unknown', node.id);
     this.#context.events.add('session.opened', node.name);
@@ -107,12 +108,21 @@ export class Sessions {
   }
 
   deliverHere(node: NodeId, message: NhrpMessage): boolean {
-    const sent = this.#open.get(node)?.sendNhrp(message) ?? false;
-    if (sent) {
-      this.#context.metrics.sent(message);
-      this.#context.log.trace({ node, message: summaryOf(message) }, 'sent');
-    }
+    const session = this.#open.get(node);
+    return session !== undefined && this.send(session, message);
+  }
+
+  send(session: Session, message: NhrpMessage): boolean {
+    const sent = session.sendNhrp(message);
+    if (sent) this.note('sent', session, message);
     return sent;
+  }
+
+  /** Counts a message of a session, and shows it to who follows. */
+  note(direction: Direction, session: Session, message: NhrpMessage): void {
+    const { node } = session;
+    session.counters = count(session.counters, direction, message);
+    this.#context.traffic.note(direction, { id: node, name: this.#name(node) }, message);
   }
 
   /** The round trip to a node; undefined while it is not connected. A session that is too young for it counts as 0. */

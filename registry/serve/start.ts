@@ -76,6 +76,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     stopSweeping.abort();
     await sweeping;
     sessions.drain();
+    context.traffic.stop();
     answers.stop();
     observations.stop();
     await Promise.all(servers.map(shutDown));

@@ -1,6 +1,6 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
 import { errorText } from '#proto/kit/errors.ts';
-import { fail, type Result } from '#proto/model/result.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
 import type { Authenticate, Caller, CallerKind } from './caller.ts';
 import type { RegistryContext } from './context.ts';
 import { serviceError } from './errors.ts';
@@ -15,8 +15,8 @@ export function unary<Q, A, K extends CallerKind>(
   handler: Handler<Q, A, Extract<Caller, { kind: K }>>,
 ): handleUnaryCall<Q, A> {
   const run = async (request: Q, caller: Result<Caller>): Promise<Result<A>> => {
-    if (!caller.ok) return caller;
-    return isOf(caller.value, kinds) ? handler(request, caller.value) : refusal(caller.value, kinds);
+    const allowed = allow(caller, kinds);
+    return allowed.ok ? handler(request, allowed.value) : allowed;
   };
   return (call, callback) => {
     run(call.request, authenticate(call)).then(
@@ -30,6 +30,15 @@ export function unary<Q, A, K extends CallerKind>(
       },
     );
   };
+}
+
+/** The caller, if it is of one of the kinds that a method is for. */
+export function allow<K extends CallerKind>(
+  caller: Result<Caller>,
+  kinds: readonly K[],
+): Result<Extract<Caller, { kind: K }>> {
+  if (!caller.ok) return caller;
+  return isOf(caller.value, kinds) ? ok(caller.value) : refusal(caller.value, kinds);
 }
 
 function isOf<K extends CallerKind>(caller: Caller, kinds: readonly K[]): caller is Extract<Caller, { kind: K }> {

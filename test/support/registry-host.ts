@@ -23,6 +23,7 @@ import { Events } from '#registry/serve/events.ts';
 import { Metrics } from '#registry/serve/metrics.ts';
 import { serve, type Serving } from '#registry/serve/start.ts';
 import { RegistryCertificate } from '#registry/serve/tls.ts';
+import { Traffic } from '#registry/serve/traffic.ts';
 import type { Store } from '#registry/store/port.ts';
 import { authority, issue } from './pki.ts';
 import { until } from './poll.ts';
@@ -62,6 +63,7 @@ export async function registryFor(t: TestContext, options: HostOptions): Promise
   const log = createLogger('test', process.env['DMWG_TEST_LOG'] ?? 'silent');
   const self = { id: options.replica ?? 'replica-1', address: '' };
   const store = await options.store(self);
+  const traffic = new Traffic(systemClock, log);
   const context: RegistryContext = {
     overlay: overlayName,
     self,
@@ -72,7 +74,8 @@ export async function registryFor(t: TestContext, options: HostOptions): Promise
     clock: systemClock,
     log,
     events: new Events(systemClock, log),
-    metrics: new Metrics({}),
+    traffic,
+    metrics: new Metrics(() => traffic.total, {}),
   };
   const certificate = new RegistryCertificate({
     ca,

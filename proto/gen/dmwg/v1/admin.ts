@@ -11,19 +11,152 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { NhrpMessage } from "./nhrp.js";
 
 export const protobufPackage = "dmwg.v1";
 
 export const protobufFileName = "dmwg/v1/admin.proto";
 
 /** What operators ask (QueryService: nodes may ask too) and order (AdminService: admins only). */
+
+export const Direction = {
+  DIRECTION_UNSPECIFIED: 0,
+  /** DIRECTION_RECEIVED - By the registry. */
+  DIRECTION_RECEIVED: 1,
+  DIRECTION_SENT: 2,
+} as const;
+
+export type Direction = typeof Direction[keyof typeof Direction];
+
+export namespace Direction {
+  export type DIRECTION_UNSPECIFIED = typeof Direction.DIRECTION_UNSPECIFIED;
+  export type DIRECTION_RECEIVED = typeof Direction.DIRECTION_RECEIVED;
+  export type DIRECTION_SENT = typeof Direction.DIRECTION_SENT;
+}
+
+export function directionFromJSON(object: any): Direction {
+  switch (object) {
+    case 0:
+    case "DIRECTION_UNSPECIFIED":
+      return Direction.DIRECTION_UNSPECIFIED;
+    case 1:
+    case "DIRECTION_RECEIVED":
+      return Direction.DIRECTION_RECEIVED;
+    case 2:
+    case "DIRECTION_SENT":
+      return Direction.DIRECTION_SENT;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Direction");
+  }
+}
+
+export function directionToJSON(object: Direction): string {
+  switch (object) {
+    case Direction.DIRECTION_UNSPECIFIED:
+      return "DIRECTION_UNSPECIFIED";
+    case Direction.DIRECTION_RECEIVED:
+      return "DIRECTION_RECEIVED";
+    case Direction.DIRECTION_SENT:
+      return "DIRECTION_SENT";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum Direction");
+  }
+}
+
+/** The packet types of RFC 2332 5.2, and DMVPN's redirect. */
+export const NhrpType = {
+  NHRP_TYPE_UNSPECIFIED: 0,
+  NHRP_TYPE_RESOLUTION_REQUEST: 1,
+  NHRP_TYPE_RESOLUTION_REPLY: 2,
+  NHRP_TYPE_REGISTRATION_REQUEST: 3,
+  NHRP_TYPE_REGISTRATION_REPLY: 4,
+  NHRP_TYPE_PURGE_REQUEST: 5,
+  NHRP_TYPE_PURGE_REPLY: 6,
+  NHRP_TYPE_ERROR_INDICATION: 7,
+  NHRP_TYPE_TRAFFIC_INDICATION: 8,
+} as const;
+
+export type NhrpType = typeof NhrpType[keyof typeof NhrpType];
+
+export namespace NhrpType {
+  export type NHRP_TYPE_UNSPECIFIED = typeof NhrpType.NHRP_TYPE_UNSPECIFIED;
+  export type NHRP_TYPE_RESOLUTION_REQUEST = typeof NhrpType.NHRP_TYPE_RESOLUTION_REQUEST;
+  export type NHRP_TYPE_RESOLUTION_REPLY = typeof NhrpType.NHRP_TYPE_RESOLUTION_REPLY;
+  export type NHRP_TYPE_REGISTRATION_REQUEST = typeof NhrpType.NHRP_TYPE_REGISTRATION_REQUEST;
+  export type NHRP_TYPE_REGISTRATION_REPLY = typeof NhrpType.NHRP_TYPE_REGISTRATION_REPLY;
+  export type NHRP_TYPE_PURGE_REQUEST = typeof NhrpType.NHRP_TYPE_PURGE_REQUEST;
+  export type NHRP_TYPE_PURGE_REPLY = typeof NhrpType.NHRP_TYPE_PURGE_REPLY;
+  export type NHRP_TYPE_ERROR_INDICATION = typeof NhrpType.NHRP_TYPE_ERROR_INDICATION;
+  export type NHRP_TYPE_TRAFFIC_INDICATION = typeof NhrpType.NHRP_TYPE_TRAFFIC_INDICATION;
+}
+
+export function nhrpTypeFromJSON(object: any): NhrpType {
+  switch (object) {
+    case 0:
+    case "NHRP_TYPE_UNSPECIFIED":
+      return NhrpType.NHRP_TYPE_UNSPECIFIED;
+    case 1:
+    case "NHRP_TYPE_RESOLUTION_REQUEST":
+      return NhrpType.NHRP_TYPE_RESOLUTION_REQUEST;
+    case 2:
+    case "NHRP_TYPE_RESOLUTION_REPLY":
+      return NhrpType.NHRP_TYPE_RESOLUTION_REPLY;
+    case 3:
+    case "NHRP_TYPE_REGISTRATION_REQUEST":
+      return NhrpType.NHRP_TYPE_REGISTRATION_REQUEST;
+    case 4:
+    case "NHRP_TYPE_REGISTRATION_REPLY":
+      return NhrpType.NHRP_TYPE_REGISTRATION_REPLY;
+    case 5:
+    case "NHRP_TYPE_PURGE_REQUEST":
+      return NhrpType.NHRP_TYPE_PURGE_REQUEST;
+    case 6:
+    case "NHRP_TYPE_PURGE_REPLY":
+      return NhrpType.NHRP_TYPE_PURGE_REPLY;
+    case 7:
+    case "NHRP_TYPE_ERROR_INDICATION":
+      return NhrpType.NHRP_TYPE_ERROR_INDICATION;
+    case 8:
+    case "NHRP_TYPE_TRAFFIC_INDICATION":
+      return NhrpType.NHRP_TYPE_TRAFFIC_INDICATION;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum NhrpType");
+  }
+}
+
+export function nhrpTypeToJSON(object: NhrpType): string {
+  switch (object) {
+    case NhrpType.NHRP_TYPE_UNSPECIFIED:
+      return "NHRP_TYPE_UNSPECIFIED";
+    case NhrpType.NHRP_TYPE_RESOLUTION_REQUEST:
+      return "NHRP_TYPE_RESOLUTION_REQUEST";
+    case NhrpType.NHRP_TYPE_RESOLUTION_REPLY:
+      return "NHRP_TYPE_RESOLUTION_REPLY";
+    case NhrpType.NHRP_TYPE_REGISTRATION_REQUEST:
+      return "NHRP_TYPE_REGISTRATION_REQUEST";
+    case NhrpType.NHRP_TYPE_REGISTRATION_REPLY:
+      return "NHRP_TYPE_REGISTRATION_REPLY";
+    case NhrpType.NHRP_TYPE_PURGE_REQUEST:
+      return "NHRP_TYPE_PURGE_REQUEST";
+    case NhrpType.NHRP_TYPE_PURGE_REPLY:
+      return "NHRP_TYPE_PURGE_REPLY";
+    case NhrpType.NHRP_TYPE_ERROR_INDICATION:
+      return "NHRP_TYPE_ERROR_INDICATION";
+    case NhrpType.NHRP_TYPE_TRAFFIC_INDICATION:
+      return "NHRP_TYPE_TRAFFIC_INDICATION";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum NhrpType");
+  }
+}
 
 export interface ListNodesRequest {
 }
@@ -197,6 +330,62 @@ export interface RevokeNodeRequest {
 export interface RevokeNodeResponse {
   id: string;
   name: string;
+}
+
+export interface GetCountersRequest {
+  /** Name or id: no other node is listed. Empty: all. */
+  node: string;
+}
+
+export interface GetCountersResponse {
+  replica: string;
+  /** Milliseconds since 1970: since when it counts. */
+  sinceMs: bigint;
+  /** Of all nodes and tools. */
+  total:
+    | Counters
+    | undefined;
+  /** Those with a session at this replica. */
+  nodes: NodeCounters[];
+}
+
+export interface NodeCounters {
+  id: string;
+  name: string;
+  /** When its session began. */
+  sinceMs: bigint;
+  counters: Counters | undefined;
+}
+
+/** Without zeros. */
+export interface Counters {
+  received: Count[];
+  sent: Count[];
+}
+
+export interface Count {
+  type: NhrpType;
+  /** 0: all messages of the type. Else those of them that refuse with this code, or indicate this error. */
+  code: number;
+  count: bigint;
+}
+
+export interface FollowNhrpRequest {
+  /** Name or id; empty: all nodes. */
+  node: string;
+}
+
+export interface FollowNhrpResponse {
+  timeMs: bigint;
+  direction: Direction;
+  /** Name of the node at the other end; of a tool without a node, who it is. */
+  node: string;
+  /** Without the contents of packets and extensions. */
+  message:
+    | NhrpMessage
+    | undefined;
+  /** Messages before this one that were dropped because the caller read too slowly. */
+  dropped: bigint;
 }
 
 function createBaseListNodesRequest(): ListNodesRequest {
@@ -3031,6 +3220,714 @@ export const RevokeNodeResponse: MessageFns<RevokeNodeResponse> = {
   },
 };
 
+function createBaseGetCountersRequest(): GetCountersRequest {
+  return { node: "" };
+}
+
+export const GetCountersRequest: MessageFns<GetCountersRequest> = {
+  encode(message: GetCountersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetCountersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetCountersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetCountersRequest {
+    return { node: isSet(object.node) ? globalThis.String(object.node) : "" };
+  },
+
+  toJSON(message: GetCountersRequest): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetCountersRequest>, I>>(base?: I): GetCountersRequest {
+    return GetCountersRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetCountersRequest>, I>>(object: I): GetCountersRequest {
+    const message = createBaseGetCountersRequest();
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseGetCountersResponse(): GetCountersResponse {
+  return { replica: "", sinceMs: 0n, total: undefined, nodes: [] };
+}
+
+export const GetCountersResponse: MessageFns<GetCountersResponse> = {
+  encode(message: GetCountersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replica !== "") {
+      writer.uint32(10).string(message.replica);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.sinceMs);
+    }
+    if (message.total !== undefined) {
+      Counters.encode(message.total, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.nodes) {
+      NodeCounters.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetCountersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetCountersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replica = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.total = Counters.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.nodes.push(NodeCounters.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetCountersResponse {
+    return {
+      replica: isSet(object.replica) ? globalThis.String(object.replica) : "",
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      total: isSet(object.total) ? Counters.fromJSON(object.total) : undefined,
+      nodes: globalThis.Array.isArray(object?.nodes) ? object.nodes.map((e: any) => NodeCounters.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: GetCountersResponse): unknown {
+    const obj: any = {};
+    if (message.replica !== "") {
+      obj.replica = message.replica;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.total !== undefined) {
+      obj.total = Counters.toJSON(message.total);
+    }
+    if (message.nodes?.length) {
+      obj.nodes = message.nodes.map((e) => NodeCounters.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetCountersResponse>, I>>(base?: I): GetCountersResponse {
+    return GetCountersResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetCountersResponse>, I>>(object: I): GetCountersResponse {
+    const message = createBaseGetCountersResponse();
+    message.replica = object.replica ?? "";
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.total = (object.total !== undefined && object.total !== null)
+      ? Counters.fromPartial(object.total)
+      : undefined;
+    message.nodes = object.nodes?.map((e) => NodeCounters.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseNodeCounters(): NodeCounters {
+  return { id: "", name: "", sinceMs: 0n, counters: undefined };
+}
+
+export const NodeCounters: MessageFns<NodeCounters> = {
+  encode(message: NodeCounters, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.sinceMs);
+    }
+    if (message.counters !== undefined) {
+      Counters.encode(message.counters, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeCounters {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeCounters();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.counters = Counters.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NodeCounters {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      counters: isSet(object.counters) ? Counters.fromJSON(object.counters) : undefined,
+    };
+  },
+
+  toJSON(message: NodeCounters): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.counters !== undefined) {
+      obj.counters = Counters.toJSON(message.counters);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<NodeCounters>, I>>(base?: I): NodeCounters {
+    return NodeCounters.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NodeCounters>, I>>(object: I): NodeCounters {
+    const message = createBaseNodeCounters();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.counters = (object.counters !== undefined && object.counters !== null)
+      ? Counters.fromPartial(object.counters)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCounters(): Counters {
+  return { received: [], sent: [] };
+}
+
+export const Counters: MessageFns<Counters> = {
+  encode(message: Counters, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.received) {
+      Count.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.sent) {
+      Count.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Counters {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCounters();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.received.push(Count.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sent.push(Count.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Counters {
+    return {
+      received: globalThis.Array.isArray(object?.received) ? object.received.map((e: any) => Count.fromJSON(e)) : [],
+      sent: globalThis.Array.isArray(object?.sent) ? object.sent.map((e: any) => Count.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: Counters): unknown {
+    const obj: any = {};
+    if (message.received?.length) {
+      obj.received = message.received.map((e) => Count.toJSON(e));
+    }
+    if (message.sent?.length) {
+      obj.sent = message.sent.map((e) => Count.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Counters>, I>>(base?: I): Counters {
+    return Counters.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Counters>, I>>(object: I): Counters {
+    const message = createBaseCounters();
+    message.received = object.received?.map((e) => Count.fromPartial(e)) || [];
+    message.sent = object.sent?.map((e) => Count.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCount(): Count {
+  return { type: 0, code: 0, count: 0n };
+}
+
+export const Count: MessageFns<Count> = {
+  encode(message: Count, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    if (message.code !== 0) {
+      writer.uint32(16).uint32(message.code);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Count {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.code = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Count {
+    return {
+      type: isSet(object.type) ? nhrpTypeFromJSON(object.type) : 0,
+      code: isSet(object.code) ? globalThis.Number(object.code) : 0,
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+    };
+  },
+
+  toJSON(message: Count): unknown {
+    const obj: any = {};
+    if (message.type !== 0) {
+      obj.type = nhrpTypeToJSON(message.type);
+    }
+    if (message.code !== 0) {
+      obj.code = Math.round(message.code);
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Count>, I>>(base?: I): Count {
+    return Count.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Count>, I>>(object: I): Count {
+    const message = createBaseCount();
+    message.type = object.type ?? 0;
+    message.code = object.code ?? 0;
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    return message;
+  },
+};
+
+function createBaseFollowNhrpRequest(): FollowNhrpRequest {
+  return { node: "" };
+}
+
+export const FollowNhrpRequest: MessageFns<FollowNhrpRequest> = {
+  encode(message: FollowNhrpRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowNhrpRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowNhrpRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FollowNhrpRequest {
+    return { node: isSet(object.node) ? globalThis.String(object.node) : "" };
+  },
+
+  toJSON(message: FollowNhrpRequest): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FollowNhrpRequest>, I>>(base?: I): FollowNhrpRequest {
+    return FollowNhrpRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FollowNhrpRequest>, I>>(object: I): FollowNhrpRequest {
+    const message = createBaseFollowNhrpRequest();
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseFollowNhrpResponse(): FollowNhrpResponse {
+  return { timeMs: 0n, direction: 0, node: "", message: undefined, dropped: 0n };
+}
+
+export const FollowNhrpResponse: MessageFns<FollowNhrpResponse> = {
+  encode(message: FollowNhrpResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.timeMs !== 0n) {
+      if (BigInt.asIntN(64, message.timeMs) !== message.timeMs) {
+        throw new globalThis.Error("value provided for field message.timeMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.timeMs);
+    }
+    if (message.direction !== 0) {
+      writer.uint32(16).int32(message.direction);
+    }
+    if (message.node !== "") {
+      writer.uint32(26).string(message.node);
+    }
+    if (message.message !== undefined) {
+      NhrpMessage.encode(message.message, writer.uint32(34).fork()).join();
+    }
+    if (message.dropped !== 0n) {
+      if (BigInt.asUintN(64, message.dropped) !== message.dropped) {
+        throw new globalThis.Error("value provided for field message.dropped of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.dropped);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowNhrpResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowNhrpResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.timeMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.direction = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = NhrpMessage.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.dropped = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FollowNhrpResponse {
+    return {
+      timeMs: isSet(object.timeMs) ? BigInt(object.timeMs) : isSet(object.time_ms) ? BigInt(object.time_ms) : 0n,
+      direction: isSet(object.direction) ? directionFromJSON(object.direction) : 0,
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      message: isSet(object.message) ? NhrpMessage.fromJSON(object.message) : undefined,
+      dropped: isSet(object.dropped) ? BigInt(object.dropped) : 0n,
+    };
+  },
+
+  toJSON(message: FollowNhrpResponse): unknown {
+    const obj: any = {};
+    if (message.timeMs !== 0n) {
+      obj.timeMs = message.timeMs.toString();
+    }
+    if (message.direction !== 0) {
+      obj.direction = directionToJSON(message.direction);
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.message !== undefined) {
+      obj.message = NhrpMessage.toJSON(message.message);
+    }
+    if (message.dropped !== 0n) {
+      obj.dropped = message.dropped.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FollowNhrpResponse>, I>>(base?: I): FollowNhrpResponse {
+    return FollowNhrpResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FollowNhrpResponse>, I>>(object: I): FollowNhrpResponse {
+    const message = createBaseFollowNhrpResponse();
+    message.timeMs = (object.timeMs !== undefined && object.timeMs !== null) ? BigInt(object.timeMs) : 0n;
+    message.direction = object.direction ?? 0;
+    message.node = object.node ?? "";
+    message.message = (object.message !== undefined && object.message !== null)
+      ? NhrpMessage.fromPartial(object.message)
+      : undefined;
+    message.dropped = (object.dropped !== undefined && object.dropped !== null) ? BigInt(object.dropped) : 0n;
+    return message;
+  },
+};
+
 export type QueryServiceService = typeof QueryServiceService;
 export const QueryServiceService = {
   listNodes: {
@@ -3079,6 +3976,16 @@ export const QueryServiceService = {
     responseSerialize: (value: GetOverlayResponse): Buffer => Buffer.from(GetOverlayResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetOverlayResponse => GetOverlayResponse.decode(value),
   },
+  /** NHRP messages that the asked replica received and sent, as in RFC 2677. */
+  getCounters: {
+    path: "/dmwg.v1.QueryService/GetCounters" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetCountersRequest): Buffer => Buffer.from(GetCountersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetCountersRequest => GetCountersRequest.decode(value),
+    responseSerialize: (value: GetCountersResponse): Buffer => Buffer.from(GetCountersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetCountersResponse => GetCountersResponse.decode(value),
+  },
 } as const;
 
 export interface QueryServiceServer extends UntypedServiceImplementation {
@@ -3087,6 +3994,8 @@ export interface QueryServiceServer extends UntypedServiceImplementation {
   listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
   listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
   getOverlay: handleUnaryCall<GetOverlayRequest, GetOverlayResponse>;
+  /** NHRP messages that the asked replica received and sent, as in RFC 2677. */
+  getCounters: handleUnaryCall<GetCountersRequest, GetCountersResponse>;
 }
 
 export interface QueryServiceClient extends Client {
@@ -3165,6 +4074,22 @@ export interface QueryServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetOverlayResponse) => void,
   ): ClientUnaryCall;
+  /** NHRP messages that the asked replica received and sent, as in RFC 2677. */
+  getCounters(
+    request: GetCountersRequest,
+    callback: (error: ServiceError | null, response: GetCountersResponse) => void,
+  ): ClientUnaryCall;
+  getCounters(
+    request: GetCountersRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetCountersResponse) => void,
+  ): ClientUnaryCall;
+  getCounters(
+    request: GetCountersRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetCountersResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const QueryServiceClient = makeGenericClientConstructor(
@@ -3234,6 +4159,16 @@ export const AdminServiceService = {
     responseSerialize: (value: SetOverlayResponse): Buffer => Buffer.from(SetOverlayResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetOverlayResponse => SetOverlayResponse.decode(value),
   },
+  /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
+  followNhrp: {
+    path: "/dmwg.v1.AdminService/FollowNhrp" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: FollowNhrpRequest): Buffer => Buffer.from(FollowNhrpRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FollowNhrpRequest => FollowNhrpRequest.decode(value),
+    responseSerialize: (value: FollowNhrpResponse): Buffer => Buffer.from(FollowNhrpResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FollowNhrpResponse => FollowNhrpResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
@@ -3245,6 +4180,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** By id or name. The node's certificate is worthless at once, and its address, name and prefixes are free. */
   revokeNode: handleUnaryCall<RevokeNodeRequest, RevokeNodeResponse>;
   setOverlay: handleUnaryCall<SetOverlayRequest, SetOverlayResponse>;
+  /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
+  followNhrp: handleServerStreamingCall<FollowNhrpRequest, FollowNhrpResponse>;
 }
 
 export interface AdminServiceClient extends Client {
@@ -3340,6 +4277,13 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetOverlayResponse) => void,
   ): ClientUnaryCall;
+  /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
+  followNhrp(request: FollowNhrpRequest, options?: Partial<CallOptions>): ClientReadableStream<FollowNhrpResponse>;
+  followNhrp(
+    request: FollowNhrpRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<FollowNhrpResponse>;
 }
 
 export const AdminServiceClient = makeGenericClientConstructor(
