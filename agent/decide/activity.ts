@@ -4,7 +4,7 @@ import type { Address, Prefix } from '#proto/model/address.ts';
 import { PrefixTable } from '#proto/model/prefix-table.ts';
 import { after, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
-import { dropShortcuts } from './resolution.ts';
+import { dropShortcuts } from './shortcuts.ts';
 import type { AgentState } from './state.ts';
 
 export function tickActivity(state: AgentState, turn: Turn): AgentState {

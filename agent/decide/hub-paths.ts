@@ -21,7 +21,8 @@ export function configureHubs(state: AgentState, config: OverlayConfig, turn: Tu
     const own = tunnelTo(state.interfaces, hub.node);
     if (!own) continue;
     const old = state.hubs.get(hub.node);
-    if (!old) {
+    // Another key is another tunnel: its BFD session begins anew, in Down.
+    if (!old || old.hub.publicKey !== hub.publicKey) {
       hubs.set(hub.node, {
         hub,
         interface: own.name,
@@ -34,7 +35,7 @@ export function configureHubs(state: AgentState, config: OverlayConfig, turn: Tu
       });
       continue;
     }
-    const moved = old.hub.endpoints[0] !== hub.endpoints[0] && old.hub.publicKey === hub.publicKey;
+    const moved = old.hub.endpoints[0] !== hub.endpoints[0];
     const endpoint = hub.endpoints[0];
     if (moved && endpoint && hub.publicKey) {
       turn.effects.push({ kind: 'replace-peer', interface: old.interface, publicKey: hub.publicKey, endpoint });
@@ -110,7 +111,8 @@ export function repairHub(
     const seen = peers.get(publicKey);
     if (!seen) return state;
     const { reception, arrived } = receive(path.reception, seen.rxBytes, turn.now);
-    const endpoint = endpoints[0];
+    // Each try at the next of its endpoints.
+    const endpoint = endpoints[path.repairs % Math.max(1, endpoints.length)];
     if (!arrived && endpoint) {
       turn.effects.push({ kind: 'replace-peer', interface: name, publicKey, endpoint });
     }

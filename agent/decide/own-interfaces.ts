@@ -9,16 +9,15 @@ export function ownInterfaces(state: AgentState, config: OverlayConfig, turn: Tu
   const { self } = state;
   const next = new Map<string, OwnInterface>();
   const multipoint = multipointName(self);
-  next.set(
-    multipoint,
-    state.interfaces.get(multipoint) ?? {
-      name: multipoint,
-      kind: 'multipoint',
-      hub: undefined,
-      listenPort: self.listenPort ?? randomPort(turn),
-      publicKey: undefined,
-    },
-  );
+  const known = state.interfaces.get(multipoint);
+  next.set(multipoint, {
+    name: multipoint,
+    kind: 'multipoint',
+    hub: undefined,
+    // The configured port, if there is one, also when another was used before.
+    listenPort: self.listenPort ?? known?.listenPort ?? randomPort(turn),
+    publicKey: known?.publicKey,
+  });
   if (self.role === 'spoke') {
     for (const hub of config.hubs) {
       const existing = tunnelTo(state.interfaces, hub.node);

@@ -10,7 +10,7 @@ import {
   type RegistrationRequest,
   uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
-import { after, type Instant, milliseconds, toMilliseconds } from '#proto/model/time.ts';
+import { after, type Instant, type Milliseconds, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn, warn } from './event.ts';
 import { type AgentState, multipointName } from './state.ts';
 
@@ -81,7 +81,13 @@ export function registrationReply(state: AgentState, message: NhrpMessage<Regist
       pending,
       refused,
       observedEndpoint: message.body.observedEndpoint ?? registration.observedEndpoint,
-      nextAt: pending.size > 0 ? registration.nextAt : refreshAt(state, turn),
+      refusals: pending.size > 0 || refused.length === 0 ? registration.refusals : registration.refusals + 1,
+      nextAt:
+        pending.size > 0
+          ? registration.nextAt
+          : refused.length > 0
+            ? after(turn.now, refusalWait(registration.refusals))
+            : refreshAt(state, turn),
     },
   };
 }
@@ -90,7 +96,7 @@ export function registrationReply(state: AgentState, message: NhrpMessage<Regist
 export function forgetRegistration(state: AgentState): AgentState {
   return {
     ...state,
-    registration: { ...state.registration, fingerprint: undefined, pending: new Map(), nextAt: undefined },
+    registration: { ...state.registration, fingerprint: undefined, pending: new Map(), nextAt: undefined, refusals: 0 },
   };
 }
 
@@ -112,6 +118,11 @@ export function registrationNak(code: number): string {
     default:
       return `code ${String(code)}`;
   }
+}
+
+/** What was refused is asked for again long before the next refresh: the registry may only have been short of resources. */
+function refusalWait(refusals: number): Milliseconds {
+  return milliseconds(Math.min(5000 * 2 ** Math.min(refusals, 10), 60_000));
 }
 
 function refreshAt(state: AgentState, turn: Turn): Instant {

@@ -7,8 +7,8 @@ import { note, type ObservedPeer, type Turn, warn } from './event.ts';
 import { receive } from './reception.ts';
 import { type AgentState, type BfdState, multipointName, type Remote, withEntry, withoutEntry } from './state.ts';
 
-/** Longer than any detection time we configure: until then the other end has stopped sending by the direct path. */
-const closingMs = 3000;
+/** Beyond the detection time: by then the other end has stopped sending by the direct path, whether it heard us or not. */
+const closingMarginMs = 2000;
 /** In recovering: how often the peer is looked at, and for how long it may be silent. */
 const recoveryLookMs = 2000;
 const recoveryMs = 15_000;
@@ -45,7 +45,8 @@ export function meet(state: AgentState, target: Target, turn: Turn): AgentState 
       startAt: after(turn.now, rendezvous.startAfter),
       round: rendezvous.round,
       rounds: rendezvous.rounds,
-      next: 1,
+      // A peer that is there already, and silent, starts anew in the first round, too.
+      next: old?.phase === 'recovering' ? 0 : 1,
     },
     nextAt: undefined,
     reason: undefined,
@@ -190,7 +191,7 @@ function close(state: AgentState, remote: Remote, turn: Turn): AgentState {
     since: turn.now,
     bfd: 'admin-down',
     rendezvous: undefined,
-    nextAt: after(turn.now, milliseconds(closingMs)),
+    nextAt: after(turn.now, closingTime(state)),
     reason: undefined,
   });
 }
@@ -202,6 +203,10 @@ export function isSilent(remote: Remote, span: number, turn: Turn): boolean {
 
 function retryWait(failures: number): Milliseconds {
   return milliseconds(Math.min(firstRetryMs * 2 ** Math.min(failures, 10), lastRetryMs));
+}
+
+function closingTime({ config }: AgentState): Milliseconds {
+  return milliseconds(closingMarginMs + (config ? config.bfdInterval * config.bfdMultiplier : 0));
 }
 
 function remoteOf(target: Target, old: Remote | undefined, turn: Turn): Remote {

@@ -1,14 +1,5 @@
 // On-demand resolution (RFC 2332 5.2.1, 5.2.2) and the cache of bindings that came of it.
-import {
-  type Address,
-  containsAddress,
-  containsPrefix,
-  isMulticast,
-  networkOf,
-  overlaps,
-  type Prefix,
-} from '#proto/model/address.ts';
-import type { NodeId } from '#proto/model/names.ts';
+import { type Address, containsAddress, isMulticast, networkOf, type Prefix } from '#proto/model/address.ts';
 import {
   cieCode,
   errorCode,
@@ -17,16 +8,19 @@ import {
   type ResolutionReply,
   type ResolutionRequest,
   type TrafficIndication,
-  type Target,
 } from '#proto/model/nhrp.ts';
 import { after, milliseconds, type Seconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn } from './event.ts';
 import { ciePrefix, isOwn, matchShortcut, prefixAround, sendError, sendRequest } from './nhrp-messages.ts';
-import { meet, retire } from './remotes.ts';
+import { dropShortcuts, learn } from './shortcuts.ts';
 import { type AgentState, type Resolution, type Shortcut, withEntry, withoutEntry } from './state.ts';
 
 /** As FRR's nhrpd: 1, 2, 4, 7 s, and given up after 30 s. */
 const retryWaits = [1000, 2000, 4000, 7000, 7000, 9000];
+/** What expired while the registry was away lives on until the registry must have answered. */
+const revalidationMs = 60_000;
+/** A scan of the overlay must not fill the memory. */
+const mostResolutions = 512;
 
 /** A hub carried traffic from here to `destination`: find the way, unless that is under way or known not to work now. */
 export function indicated(state: AgentState, message: NhrpMessage<TrafficIndication>, turn: Turn): AgentState {
@@ -52,6 +46,7 @@ interface Pair {
 
 /** Only for own sources: what came in from the overlay never triggers a request (the domino rule). */
 function find(state: AgentState, { source, destination }: Pair, turn: Turn): AgentState {
+  if (state.resolutions.size >= mostResolutions) return state;
   if (!isOwn(state, source)) return state;
   if (isOwn(state, destination) || state.resolutions.has(destination)) return state;
   const shortcut = matchShortcut(state, destination);
@@ -96,8 +91,8 @@ export function resolutionReply(state: AgentState, message: NhrpMessage<Resoluti
     const wait = toMilliseconds(state.config?.negativeHoldingTime ?? (30 as Seconds));
     const negative = { ...asked, negativeUntil: after(turn.now, wait) };
     const resolutions = withEntry(state.resolutions, asked.destination, negative);
-    // What was cached of it is wrong now.
-    const stale = matchShortcut(state, asked.destination);
+    // What was cached of it is wrong now, unless the registry only has no resources at the moment.
+    const stale = cie.code === cieCode.noResources ? undefined : matchShortcut(state, asked.destination);
     return stale ? dropShortcuts({ ...state, resolutions }, [stale.prefix], turn) : { ...state, resolutions };
   }
   const answered = { ...state, resolutions: withoutEntry(state.resolutions, asked.destination) };
@@ -115,38 +110,6 @@ export function resolutionRequest(state: AgentState, message: NhrpMessage<Resolu
   // Cached only if the asker is stable and says for how long (RFC 2332 5.2.1).
   if (!message.body.sourceStable || cie.holdingTime === 0) return state;
   return learn(state, { prefix, target, holdingTime: cie.holdingTime, source, destination: message.source }, turn);
-}
-
-interface Learned {
-  readonly prefix: Prefix;
-  readonly target: Target;
-  readonly holdingTime: Seconds;
-  readonly source: Address;
-  readonly destination: Address;
-}
-
-function learn(state: AgentState, learned: Learned, turn: Turn): AgentState {
-  const { target, prefix } = learned;
-  if (state.self.role !== 'spoke' || target.node === state.self.node) return state;
-  // A hub is reached by its hub tunnel already.
-  if (state.hubs.has(target.node)) return state;
-  // Never wider than the route that it replaces, never over what is our own.
-  const { config } = state;
-  if (!config?.summaries.some((summary) => containsPrefix(summary, prefix))) return state;
-  if ([config.address, config.address6].some((own) => own && containsAddress(prefix, own))) return state;
-  if (config.prefixes.some((own) => overlaps(own, prefix))) return state;
-  const known = state.shortcuts.get(prefix);
-  const shortcut: Shortcut = {
-    prefix,
-    node: target.node,
-    destination: learned.destination,
-    source: learned.source,
-    expiresAt: after(turn.now, toMilliseconds(learned.holdingTime)),
-    createdAt: known?.createdAt ?? turn.now,
-    usedAt: known?.usedAt ?? turn.now,
-  };
-  const next = meet({ ...state, shortcuts: withEntry(state.shortcuts, prefix, shortcut) }, target, turn);
-  return known && known.node !== target.node ? retireUnused(next, [known.node], turn) : next;
 }
 
 /** RFC 2332 5.2.5: forgets all bindings inside the named classes, and says so. */
@@ -193,7 +156,7 @@ export function tickResolutions(state: AgentState, turn: Turn): AgentState {
   const expired: Prefix[] = [];
   for (const shortcut of next.shortcuts.values()) {
     if (shortcut.expiresAt <= turn.now) expired.push(shortcut.prefix);
-    else if ((refreshAt(next, shortcut) ?? Infinity) <= turn.now && !next.resolutions.has(shortcut.destination)) {
+    else if (shortcut.refreshAt <= turn.now && isRefreshed(next, shortcut)) {
       next = ask(next, shortcut.source, shortcut.destination, turn);
     }
   }
@@ -202,7 +165,12 @@ export function tickResolutions(state: AgentState, turn: Turn): AgentState {
 
 /** After a new session: the registry does not remember whom it answered, so ask again for what is cached. */
 export function revalidate(state: AgentState, turn: Turn): AgentState {
-  let next: AgentState = { ...state, resolutions: new Map() };
+  const graceEnd = after(turn.now, milliseconds(revalidationMs));
+  const shortcuts = new Map(state.shortcuts);
+  for (const [prefix, shortcut] of shortcuts) {
+    if (shortcut.expiresAt < graceEnd) shortcuts.set(prefix, { ...shortcut, expiresAt: graceEnd });
+  }
+  let next: AgentState = { ...state, shortcuts, resolutions: new Map() };
   for (const shortcut of next.shortcuts.values()) {
     if (next.remotes.get(shortcut.node)?.phase === 'direct')
       next = ask(next, shortcut.source, shortcut.destination, turn);
@@ -210,30 +178,7 @@ export function revalidate(state: AgentState, turn: Turn): AgentState {
   return next;
 }
 
-/** At two thirds of the holding time, while its tunnel is in use: idle ones are removed before. */
-export function refreshAt(state: AgentState, shortcut: Shortcut): number | undefined {
-  if (state.remotes.get(shortcut.node)?.phase !== 'direct') return undefined;
-  const third = toMilliseconds(state.config?.holdingTime ?? (0 as Seconds)) / 3;
-  return shortcut.expiresAt - third;
-}
-
-export function dropShortcuts(state: AgentState, prefixes: readonly Prefix[], turn: Turn): AgentState {
-  if (prefixes.length === 0) return state;
-  const shortcuts = new Map(state.shortcuts);
-  const nodes = new Set<NodeId>();
-  for (const prefix of prefixes) {
-    const shortcut = shortcuts.get(prefix);
-    if (shortcut) nodes.add(shortcut.node);
-    shortcuts.delete(prefix);
-  }
-  return retireUnused({ ...state, shortcuts }, [...nodes], turn);
-}
-
-function retireUnused(state: AgentState, nodes: readonly NodeId[], turn: Turn): AgentState {
-  let next = state;
-  for (const node of nodes) {
-    const used = [...next.shortcuts.values()].some((shortcut) => shortcut.node === node);
-    if (!used) next = retire(next, node, turn);
-  }
-  return next;
+/** A binding is refreshed while its tunnel is in use; idle ones are removed before. */
+export function isRefreshed(state: AgentState, shortcut: Shortcut): boolean {
+  return state.remotes.get(shortcut.node)?.phase === 'direct' && !state.resolutions.has(shortcut.destination);
 }

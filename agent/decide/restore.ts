@@ -8,6 +8,7 @@ import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { after, toMilliseconds } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
 import { adopt } from './remotes.ts';
+import { refreshMoment } from './shortcuts.ts';
 import { type AgentState, initialState, type OwnInterface, type Self, type Shortcut, withEntry } from './state.ts';
 import { configure } from './step.ts';
 
@@ -52,6 +53,7 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
       source,
       destination,
       expiresAt: after(turn.now, toMilliseconds(saved.config.holdingTime)),
+      refreshAt: refreshMoment(toMilliseconds(saved.config.holdingTime), turn),
       createdAt: turn.now,
       usedAt: turn.now,
     };

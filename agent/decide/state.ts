@@ -66,6 +66,8 @@ export interface Registration {
   readonly pending: ReadonlyMap<number, 'address' | 'address6' | 'prefixes'>;
   readonly retries: number;
   readonly nextAt: Instant | undefined;
+  /** Rounds in which something was refused, since the session began. */
+  readonly refusals: number;
   /** NAKs of the last round. */
   readonly refused: readonly string[];
   readonly observedEndpoint: Endpoint | undefined;
@@ -111,6 +113,7 @@ export interface Shortcut {
   readonly source: Address;
   readonly createdAt: Instant;
   readonly expiresAt: Instant;
+  readonly refreshAt: Instant;
   readonly usedAt: Instant;
 }
 
@@ -161,7 +164,6 @@ export interface HubState {
   readonly observeAt: Instant | undefined;
   /** Until then new peers are expected to show up: look often. */
   readonly eagerUntil: Instant | undefined;
-  readonly bfd: ReadonlyMap<NodeId, BfdState>;
 }
 
 export function initialState(self: Self): AgentState {
@@ -176,6 +178,7 @@ export function initialState(self: Self): AgentState {
       fingerprint: undefined,
       pending: new Map(),
       retries: 0,
+      refusals: 0,
       nextAt: undefined,
       refused: [],
       observedEndpoint: undefined,
@@ -193,7 +196,6 @@ export function initialState(self: Self): AgentState {
       observed: new Map(),
       observeAt: undefined,
       eagerUntil: undefined,
-      bfd: new Map(),
     },
   };
 }

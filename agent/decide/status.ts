@@ -183,7 +183,7 @@ function spokes(state: AgentState, readings: Readings): PeerStatus[] {
   for (const peer of state.hub.peers?.values() ?? []) {
     const tunnel = peer.interfaces.find((own) => own.kind === 'hub-tunnel' && own.hub === state.self.node);
     if (!tunnel) continue;
-    const bfd = state.hub.bfd.get(peer.node) ?? 'down';
+    const bfd = readings.paths.get(`spoke:${peer.node}`)?.state ?? 'down';
     shown.push({
       node: peer.name,
       address: peer.address,

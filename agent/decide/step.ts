@@ -10,7 +10,6 @@ import { ownInterfaces, randomPort } from './own-interfaces.ts';
 import { forgetRegistration, register, registrationReply, sortAddresses } from './registration.ts';
 import { directBfd, inspectRemotes, tickRemotes } from './remotes.ts';
 import {
-  dropShortcuts,
   indicated,
   noticed,
   purged,
@@ -19,6 +18,7 @@ import {
   revalidate,
   tickResolutions,
 } from './resolution.ts';
+import { dropShortcuts, dropUnfit } from './shortcuts.ts';
 import { type AgentState, type HubPath, initialState, multipointName, type Remote, withEntry } from './state.ts';
 
 export function step(state: AgentState, event: Event, turn: Turn): AgentState {
@@ -48,8 +48,11 @@ function handle(state: AgentState, event: Event, turn: Turn): AgentState {
       const interfaces = withEntry(state.interfaces, own.name, { ...own, listenPort: randomPort(turn) });
       return { ...state, interfaces };
     }
-    case 'local-addresses':
-      return hurry({ ...state, localAddresses: sortAddresses(event.addresses) }, turn);
+    case 'local-addresses': {
+      const localAddresses = sortAddresses(event.addresses);
+      if (localAddresses.join() === state.localAddresses.join()) return state;
+      return dropUnfit(hurry({ ...state, localAddresses }, turn), turn);
+    }
     case 'bfd':
       return bfd(state, event, turn);
     case 'peers': {
@@ -105,7 +108,8 @@ function bfd(state: AgentState, event: Extract<Event, { kind: 'bfd' }>, turn: Tu
     case 'direct':
       return directBfd(state, node, event, turn);
     case 'spoke':
-      return { ...state, hub: { ...state.hub, bfd: withEntry(state.hub.bfd, node, event.state) } };
+      // A hub routes by WireGuard's table, whatever BFD says; it only shows it.
+      return state;
   }
 }
 
@@ -135,7 +139,8 @@ export function configure(state: AgentState, config: OverlayConfig, turn: Turn):
   const interfaces = ownInterfaces(state, config, turn);
   const configured = configureHubs({ ...state, config, interfaces }, config, turn);
   // Phase 1 knows no shortcuts.
-  return config.phase === 1 ? dropShortcuts(configured, [...configured.shortcuts.keys()], turn) : configured;
+  if (config.phase === 1) return dropShortcuts(configured, [...configured.shortcuts.keys()], turn);
+  return dropUnfit(configured, turn);
 }
 
 function nhrp(state: AgentState, received: NhrpMessage, turn: Turn): AgentState {

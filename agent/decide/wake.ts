@@ -1,6 +1,6 @@
 import type { Instant } from '#proto/model/time.ts';
 import { roundAt } from './remotes.ts';
-import { refreshAt } from './resolution.ts';
+import { isRefreshed } from './resolution.ts';
 import type { AgentState } from './state.ts';
 
 /** The next moment at which a tick has something to do; undefined if only events can change anything. */
@@ -18,8 +18,8 @@ export function nextWake(state: AgentState, now: Instant): Instant | undefined {
   }
   if (state.connectedTo !== undefined) {
     for (const shortcut of state.shortcuts.values()) {
-      const refresh = state.resolutions.has(shortcut.destination) ? undefined : refreshAt(state, shortcut);
-      moments.push(shortcut.expiresAt, refresh);
+      moments.push(shortcut.expiresAt);
+      if (isRefreshed(state, shortcut)) moments.push(shortcut.refreshAt);
     }
   }
   const known = moments.filter((moment): moment is number => moment !== undefined);

@@ -204,12 +204,12 @@ export function resolve(story: Story, target: Target): void {
   reply(story, request.requestId, target);
 }
 
-export function reply(story: Story, requestId: number, target: Target | undefined, code = 0): void {
+export function reply(story: Story, requestId: number, target: Target | undefined, code = 0, holding = 7200): void {
   const cie = {
     code,
     prefixLength: 255,
     mtu: 1420,
-    holdingTime: seconds(code === 0 ? 7200 : 0),
+    holdingTime: seconds(code === 0 ? holding : 0),
     nbma: [],
     protocolAddress: target?.address ?? other.address,
     preference: 0,

@@ -326,3 +326,80 @@ test('a change to phase 1 takes the shortcuts away, and leaves the peers until t
   assert.deepEqual(story.routes(), viaHub);
   assert.deepEqual(story.peers('dmwg0'), [key('H'), key('O')]);
 });
+
+test('a binding with little time left is not asked for again at once', () => {
+  const story = directSpoke();
+  story.hear({ type: 'traffic-indication', contents: new Uint8Array() }, { destination: address('10.9.0.12') });
+  const id = story.sent('resolution-request')[0]?.requestId ?? 0;
+  reply(story, id, { ...other, address: address('10.9.0.12') }, 0, 5);
+  story.wait(1000);
+  assert.deepEqual(story.sent('resolution-request'), []);
+});
+
+test('a registry short of resources is asked again soon, and keeps what was cached', () => {
+  const story = new Story('spoke');
+  story.tell({ kind: 'connected', endpoint: 'registry:7443' });
+  story.tell({ kind: 'message', message: { type: 'overlay-config', config } });
+  const cie = {
+    code: 5,
+    prefixLength: 255,
+    mtu: 0,
+    holdingTime: seconds(0),
+    nbma: [],
+    protocolAddress: config.address,
+    preference: 0,
+  };
+  for (const { requestId } of story.sent('registration-request')) {
+    story.hear({ type: 'registration-reply', unique: true, cies: [cie], observedEndpoint: undefined }, { requestId });
+  }
+  story.wait(5100);
+  assert.equal(story.sent('registration-request').length, 2);
+});
+
+test('a hub with another key is not Up until its new session is', () => {
+  const story = joinedSpoke({ ...config, hubs });
+  const rekeyed = hubs.map((hub, index) => (index === 0 ? { ...hub, publicKey: key('J') } : hub));
+  story.tell({ kind: 'message', message: { type: 'overlay-config', config: { ...config, hubs: rekeyed } } });
+  assert.equal(story.state.hubs.get(nodeId('a'))?.bfd, 'down');
+  assert.deepEqual(story.routes(), ['10.9.0.0/24 dmwg-h2', '192.168.0.0/16 dmwg-h2']);
+});
+
+test('a shortcut never takes the network that this host is in', () => {
+  const story = directSpoke();
+  story.tell({ kind: 'local-addresses', addresses: [address('192.168.2.33')] });
+  story.hear({ type: 'traffic-indication', contents: new Uint8Array() }, { destination: address('192.168.2.7') });
+  const id = story.sent('resolution-request')[0]?.requestId ?? 0;
+  const cie = {
+    code: 0,
+    prefixLength: 24,
+    mtu: 0,
+    holdingTime: seconds(600),
+    nbma: [],
+    protocolAddress: other.address,
+    preference: 0,
+  };
+  const flags = { router: true, authoritative: true, destinationStable: true, unique: false, sourceStable: true };
+  story.hear({ type: 'resolution-reply', ...flags, cies: [cie], target: other }, { requestId: id });
+  assert.deepEqual(story.routes(), [...viaHub, shortcut].sort());
+});
+
+test('what expired while the registry was away stays until the registry has answered', () => {
+  const story = directSpoke();
+  story.tell({ kind: 'disconnected' });
+  story.wait(10_000_000);
+  story.tell({ kind: 'connected', endpoint: 'registry:7443' });
+  assert.ok(story.routes().includes(shortcut));
+  const [request] = story.sent('resolution-request');
+  reply(story, request?.requestId ?? 0, other);
+  story.wait(70_000);
+  assert.ok(story.routes().includes(shortcut));
+});
+
+test('the same addresses in another order are no other network', () => {
+  const story = joinedSpoke();
+  const addresses = [address('46.4.1.2'), address('2001:db8::1')];
+  story.tell({ kind: 'local-addresses', addresses });
+  const before = story.state;
+  story.tell({ kind: 'local-addresses', addresses: addresses.toReversed() });
+  assert.equal(story.state, before);
+});
