@@ -1,20 +1,18 @@
 import { type Address, parseAddress } from '#proto/model/address.ts';
-import { ExecError, type Run } from '#agent/io/host-port.ts';
+import type { Run } from '#agent/io/host-port.ts';
 import { isObject, objects } from './json.ts';
 
-/** Remote addresses that were spoken with within the firewall's idle timeout. Empty when there is no table. */
+/**
+ * Remote addresses that were spoken with within the firewall's idle timeout. Throws an ExecError when there is no table: that is
+ * no sign of idleness.
+ */
 export async function observeActivity(run: Run, table: string): Promise<Address[]> {
   const found = await Promise.all(['used4', 'used6'].map((set) => listSet(run, table, set)));
   return found.flat();
 }
 
 async function listSet(run: Run, table: string, set: string): Promise<Address[]> {
-  try {
-    return parseSet((await run('nft', ['-j', 'list', 'set', 'inet', table, set])).stdout);
-  } catch (error) {
-    if (error instanceof ExecError && error.stderr.includes('No such file or directory')) return [];
-    throw error;
-  }
+  return parseSet((await run('nft', ['-j', 'list', 'set', 'inet', table, set])).stdout);
 }
 
 /** An element is an address, or an object with the address and its timeout. */
