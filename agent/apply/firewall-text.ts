@@ -1,5 +1,6 @@
 // The whole of what dmwg asks of nftables, as the text of one transaction.
 import type { FirewallState } from '#agent/decide/host.ts';
+import { familyOf } from '#proto/model/address.ts';
 import { stateChains } from '#agent/decide/firewall-state.ts';
 
 const bfdPort = '3784';
@@ -44,13 +45,38 @@ function chainsOf(state: FirewallState): Chain[] {
       rules: accounting(state, 'iifname', 'saddr'),
     },
     { name: 'guard', hook: 'type filter hook input priority filter', rules: guard(state) },
-    { name: 'forwarding', hook: 'type filter hook forward priority filter', rules: indication(state) },
+    {
+      name: 'forwarding',
+      hook: 'type filter hook forward priority filter',
+      rules: [...border(state), ...indication(state)],
+    },
     {
       name: 'leaving',
       hook: 'type filter hook postrouting priority filter',
       rules: [...noticing(state), ...accounting(state, 'oifname', 'daddr')],
     },
   ];
+}
+
+/**
+ * Out of a tunnel into the host's other networks goes what is for an announced prefix. WireGuard checks where a packet comes
+ * from, not where it wants to go: else a peer could send anything anywhere through a host that forwards.
+ */
+function border(state: FirewallState): string[] {
+  if (state.tunnels.length === 0) return [];
+  const tunnels = names(state.tunnels);
+  const rule = (version: 4 | 6): string[] => {
+    const family = state.reachable.filter((prefix) => familyOf(prefix) === version);
+    // nft has no set that holds everything.
+    if (family.some((prefix) => prefix.endsWith('/0'))) return [];
+    const ip = version === 4 ? 'ip' : 'ip6';
+    const elsewhere =
+      family.length === 0
+        ? `meta nfproto ipv${String(version)}`
+        : `${ip} daddr != { ${[...family].sort().join(', ')} }`;
+    return [`iifname ${tunnels} oifname != ${tunnels} ${elsewhere} drop`];
+  };
+  return [...rule(4), ...rule(6)];
 }
 
 /** Traffic that a hub forwards from spoke to spoke. */

@@ -1,6 +1,6 @@
 // What the host should look like for a state: interfaces, peers, routes, firewall, and the BFD sessions. A projection: it
 // decides nothing that step has not decided.
-import { type Address, hostPrefix, type Prefix } from '#proto/model/address.ts';
+import { type Address, containsPrefix, hostPrefix, type Prefix } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
 import type { Target } from '#proto/model/nhrp.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
@@ -179,7 +179,15 @@ function firewall(state: AgentState, config: OverlayConfig, tunnels: readonly st
     idleTimeout: config.idleTimeout,
     linkPrefix: config.linkPrefix,
     tunnels,
+    reachable: outermost(config.prefixes),
   };
+}
+
+/** Without those that are inside another. */
+function outermost(prefixes: readonly Prefix[]): Prefix[] {
+  const inside = (prefix: Prefix): boolean =>
+    prefixes.some((other) => other !== prefix && containsPrefix(other, prefix));
+  return prefixes.filter((prefix) => !inside(prefix));
 }
 
 function sysctls(state: AgentState, config: OverlayConfig): ReadonlyMap<string, string> {

@@ -2,12 +2,12 @@
 // names of chains takes nft 6 ms however full our sets are; everything that could hold a comment takes it 300 ms when
 // they are. The version grows whenever the same values make other rules: a table of another version reads as none and is
 // made anew.
-import { parsePrefix } from '#proto/model/address.ts';
+import { parsePrefix, type Prefix } from '#proto/model/address.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { FirewallState } from './host.ts';
 
-const version = 'v1';
+const version = 'v2';
 const chainName = /^state(\d+)_(.*)$/;
 const chunkLength = 100;
 
@@ -22,7 +22,8 @@ export function formatFirewallState(state: FirewallState): string {
     formatNames(state.account),
     String(state.idleTimeout),
     formatNames(state.tunnels),
-    state.linkPrefix.replaceAll(':', 'x'),
+    formatPrefix(state.linkPrefix),
+    [...state.reachable].sort().map(formatPrefix).join('-'),
   ].join('_');
 }
 
@@ -46,8 +47,12 @@ export function parseStateChains(chains: Iterable<string>): Result<FirewallState
 }
 
 function parseFirewallState(text: string): Result<FirewallState> {
-  const [found, indicate, notice, group, again, account, idle, tunnels, link, ...rest] = text.split('_');
-  const linkPrefix = parsePrefix((link ?? '').replaceAll('x', ':'));
+  const [found, indicate, notice, group, again, account, idle, tunnels, link, reachable, ...rest] = text.split('_');
+  const linkPrefix = parseFormatted(link ?? '');
+  const prefixes = (reachable ?? '')
+    .split('-')
+    .filter((word) => word !== '')
+    .map(parseFormatted);
   const numbers = [group, again, idle].map(Number);
   if (found !== version || rest.length > 0 || !linkPrefix.ok || !numbers.every((number) => Number.isFinite(number))) {
     return fail('bad-firewall-state', 'the nftables table was not made by this version');
@@ -61,7 +66,17 @@ function parseFirewallState(text: string): Result<FirewallState> {
     idleTimeout: seconds(Number(idle)),
     tunnels: parseNames(tunnels),
     linkPrefix: linkPrefix.value,
+    reachable: prefixes.flatMap((prefix) => (prefix.ok ? [prefix.value] : [])),
   });
+}
+
+/** nft takes no colon in a name. */
+function formatPrefix(prefix: Prefix): string {
+  return prefix.replaceAll(':', 'x');
+}
+
+function parseFormatted(text: string): Result<Prefix> {
+  return parsePrefix(text.replaceAll('x', ':'));
 }
 
 function formatNames(interfaces: readonly string[]): string {

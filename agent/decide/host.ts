@@ -67,6 +67,8 @@ export interface FirewallState {
   readonly idleTimeout: Seconds;
   /** All interfaces of ours, on which BFD packets with a hop limit under 255 are dropped (RFC 5881 section 5). */
   readonly tunnels: readonly string[];
+  /** Where a tunnel's traffic may leave to the host's other networks: the announced prefixes, none inside another. */
+  readonly reachable: readonly Prefix[];
   /** Where link addresses are: never counted as use, and spoken to by BFD only over a tunnel. */
   readonly linkPrefix: Prefix;
 }

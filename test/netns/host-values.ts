@@ -65,6 +65,7 @@ export function firewall(host: HostNamespace, settings: Partial<FirewallState> =
     idleTimeout: seconds(60),
     tunnels: [`${host.prefix}0`, `${host.prefix}-h1`].sort(),
     linkPrefix,
+    reachable: [],
     ...settings,
   };
 }

@@ -70,6 +70,7 @@ const firewall: fc.Arbitrary<FirewallState> = record({
   idleTimeout: interval,
   tunnels: fc.uniqueArray(fc.stringMatching(/^[a-z0-9]{1,10}(-h)?[0-9]{1,3}$/), { maxLength: 40 }),
   linkPrefix: fc.constant(must(parsePrefix('fd12:3456:789a::/64'))),
+  reachable: fc.uniqueArray(address.map(hostPrefix), { maxLength: 20 }).map((prefixes) => [...prefixes].sort()),
 });
 
 /** Routes leave by interfaces that are there, one a slot. */

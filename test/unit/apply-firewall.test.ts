@@ -15,6 +15,7 @@ const hub: FirewallState = {
   idleTimeout: seconds(300),
   tunnels: ['dmwg0'],
   linkPrefix: must(parsePrefix('fd6d:7764:6700::/64')),
+  reachable: [],
 };
 const spoke: FirewallState = {
   ...hub,
@@ -22,6 +23,7 @@ const spoke: FirewallState = {
   notice: ['dmwg-h1'],
   account: ['dmwg0'],
   tunnels: ['dmwg0', 'dmwg-h1'],
+  reachable: ['10.1.0.0/16', '10.3.0.0/16', 'fd00:1::/48'].map((text) => must(parsePrefix(text))),
 };
 
 const sets = ['indicated4', 'indicated6', 'used4', 'used6'].map((name) => {
@@ -48,10 +50,12 @@ ${sets.join('\n')}
   }
   chain forwarding {
     type filter hook forward priority filter; policy accept;
+    iifname { "dmwg0" } oifname != { "dmwg0" } meta nfproto ipv4 drop
+    iifname { "dmwg0" } oifname != { "dmwg0" } meta nfproto ipv6 drop
     iifname { "dmwg0" } oifname { "dmwg0" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } ip saddr . ip daddr != @indicated4 add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
     iifname { "dmwg0" } oifname { "dmwg0" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } ip6 saddr . ip6 daddr != @indicated6 add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
   }
-  chain state0_v1_dmwg0__109_30__300_dmwg0_fd6dx7764x6700xx/64 {
+  chain state0_v2_dmwg0__109_30__300_dmwg0_fd6dx7764x6700xx/64_ {
   }
 }
 `,
@@ -62,7 +66,7 @@ test('a phase 2 spoke that has a table', () => {
   assert.equal(
     firewallText('dmwg_dmwg', { ...spoke, tunnels: ['dmwg0'] }, spoke),
     `flush table inet dmwg_dmwg
-delete chain inet dmwg_dmwg state0_v1__dmwg-h1_109_30_dmwg0_300_dmwg0_fd6dx7764x6700xx/64
+delete chain inet dmwg_dmwg state0_v2__dmwg-h1_109_30_dmwg0_300_dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48
 table inet dmwg_dmwg {
 ${sets.join('\n')}
   chain entering {
@@ -76,6 +80,11 @@ ${sets.join('\n')}
     iifname { "dmwg-h1", "dmwg0" } udp dport 3784 ip6 hoplimit != 255 drop
     iifname != { "dmwg-h1", "dmwg0", "lo" } udp dport 3784 ip6 daddr fd6d:7764:6700::/64 drop
   }
+  chain forwarding {
+    type filter hook forward priority filter; policy accept;
+    iifname { "dmwg-h1", "dmwg0" } oifname != { "dmwg-h1", "dmwg0" } ip daddr != { 10.1.0.0/16, 10.3.0.0/16 } drop
+    iifname { "dmwg-h1", "dmwg0" } oifname != { "dmwg-h1", "dmwg0" } ip6 daddr != { fd00:1::/48 } drop
+  }
   chain leaving {
     type filter hook postrouting priority filter; policy accept;
     oifname { "dmwg-h1" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } ip saddr . ip daddr != @indicated4 add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
@@ -83,7 +92,7 @@ ${sets.join('\n')}
     oifname { "dmwg0" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } update @used4 { ip daddr timeout 300s }
     oifname { "dmwg0" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } update @used6 { ip6 daddr timeout 300s }
   }
-  chain state0_v1__dmwg-h1_109_30_dmwg0_300_dmwg-h1.dmwg0_fd6dx7764x6700xx/64 {
+  chain state0_v2__dmwg-h1_109_30_dmwg0_300_dmwg-h1.dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48 {
   }
 }
 `,
