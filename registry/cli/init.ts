@@ -42,6 +42,8 @@ interface InitOptions extends OutputOptions {
   readonly bfdInterval: string;
   readonly bfdMultiplier: string;
   readonly mtu: string;
+  readonly maxConnections: string;
+  readonly fallbackTime: string;
 }
 
 /** The registry renews its certificate itself; an operator's stays as it is. */
@@ -74,6 +76,16 @@ export function addInit(program: Command, io: Io): void {
     .option('--bfd-interval <duration>', 'between packets that prove a path, 10ms to 60s', `${String(d.bfdInterval)}ms`)
     .option('--bfd-multiplier <n>', 'lost packets until a path is down', String(d.bfdMultiplier))
     .option('--mtu <octets>', 'of the tunnels', String(d.mtu))
+    .option(
+      '--max-connections <n>',
+      'hub tunnels that a spoke keeps up in each cluster; 0: to all hubs',
+      String(d.maxConnections),
+    )
+    .option(
+      '--fallback-time <duration>',
+      'how long a better hub must be up before traffic returns to it',
+      `${String(d.fallbackTime)}s`,
+    )
     .addHelpText('after', examples)
     .action((options: InitOptions) => init(io, options));
 }
@@ -128,6 +140,7 @@ function parseOptions(options: InitOptions): { readonly config: RegistryConfig; 
   const bfdMultiplier = faults.take('--bfd-multiplier', parseInteger(options.bfdMultiplier, 1, 255));
   // IPv6 needs 1280 octets, and the tunnels carry IPv6 link addresses.
   const mtu = faults.take('--mtu', parseInteger(options.mtu, 1280, 65_535));
+  const maxConnections = faults.take('--max-connections', parseInteger(options.maxConnections, 0, 255));
   const everywhere = address?.host.includes(':') === true ? '::' : '0.0.0.0';
   const port = address?.port ?? defaultRegistryPort;
   const raw = {
@@ -148,6 +161,8 @@ function parseOptions(options: InitOptions): { readonly config: RegistryConfig; 
     bfdInterval: options.bfdInterval,
     bfdMultiplier: bfdMultiplier ?? d.bfdMultiplier,
     mtu: mtu ?? d.mtu,
+    maxConnections: maxConnections ?? d.maxConnections,
+    fallbackTime: options.fallbackTime,
   };
   const config = parseRegistryConfig(stringify(raw));
   if (!config.ok) faults.addAll(flagNames(config.fault.message));

@@ -13,6 +13,7 @@ import { type Address, parseAddress, parsePrefix, type Prefix } from '#proto/mod
 import { type Endpoint, parseEndpoint } from '#proto/model/endpoint.ts';
 import { type NodeName, parseNodeName } from '#proto/model/names.ts';
 import { collect } from './find.ts';
+import { parseInteger } from './init.ts';
 import { Faults, type Io } from './io.ts';
 import { type OutputOptions, present, withOutput } from './output.ts';
 import { fetchPinnedCa, type PinnedCa } from './pin.ts';
@@ -27,6 +28,8 @@ interface JoinOptions extends OutputOptions {
   readonly prefix: readonly string[];
   readonly endpoint: readonly string[];
   readonly address?: string;
+  readonly priority?: string;
+  readonly cluster?: string;
 }
 
 /** What this machine asks for. */
@@ -40,7 +43,13 @@ interface Wish {
   readonly endpoints: readonly Endpoint[];
   /** Any free one if absent. */
   readonly address: Address | undefined;
+  /** Of a hub; absent: after those that joined before. */
+  readonly priority: number | undefined;
+  readonly cluster: number;
 }
+
+/** Milliseconds: many may join at once, and take turns. */
+const enrolWithin = 30_000;
 
 export function addJoin(program: Command, io: Io): void {
   const command = program.command('join').description('make this machine a node of an overlay');
@@ -52,6 +61,8 @@ export function addJoin(program: Command, io: Io): void {
     .option('--prefix <cidr>', 'a network behind this machine that it announces (repeat)', collect, [])
     .option('--endpoint <addr:port>', 'public endpoint; a hub needs one (repeat)', collect, [])
     .option('--address <address>', 'the node address to ask for (default: any free one)')
+    .option('--priority <n>', 'of a hub: 0 best, 255 worst (default: after the hubs that joined before)')
+    .option('--cluster <n>', 'of a hub: spokes keep up tunnels to the best hubs of each cluster (default: 0)')
     .addHelpText('after', examples)
     .action((text: string, options: JoinOptions) => join(io, text, options));
 }
@@ -103,9 +114,14 @@ function parseOptions(text: string, options: JoinOptions): Wish {
   if (options.role === 'hub' && options.endpoint.length === 0) {
     faults.add('--endpoint', 'a hub needs one, such as 192.0.2.1:51820, at which spokes reach it');
   }
+  const number = (flag: string, text: string | undefined): number | undefined =>
+    text === undefined ? undefined : faults.take(flag, parseInteger(text, 0, 255));
+  const priority = number('--priority', options.priority);
+  const cluster = number('--cluster', options.cluster) ?? 0;
   if (faults.any || name === undefined) throw faults.error();
   const dir = resolve(options.stateDir);
-  return { token: token.value, dir, name, role: options.role ?? '', prefixes, endpoints, address };
+  const role = options.role ?? '';
+  return { token: token.value, dir, name, role, prefixes, endpoints, address, priority, cluster };
 }
 
 /** "Web_1.example.net" -> "web-1" */
@@ -150,8 +166,12 @@ function enrol(registry: Registry, wish: Wish, csr: Uint8Array): Promise<EnrolRe
     prefixes: [...wish.prefixes],
     endpoints: [...wish.endpoints],
     address: wish.address ?? '',
+    priority: wish.priority,
+    cluster: wish.cluster,
   };
-  return registry.ask(({ enrolment }) => enrolment.enrol.bind(enrolment), request);
+  // The same request again is answered with the same node.
+  const options = { within: enrolWithin, repeatable: true };
+  return registry.ask(({ enrolment }) => enrolment.enrol.bind(enrolment), request, options);
 }
 
 /** agent.yaml last: it is what makes the directory a node's. Throws if the registry's answer does not hold together. */

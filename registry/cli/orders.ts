@@ -9,11 +9,12 @@ import { overlay } from './show.ts';
 import { overlayTable } from './show-tables.ts';
 import { overlayView } from './views.ts';
 
-/** What changes the overlay: clear, revoke, overlay set. */
+/** What changes the overlay: clear, revoke, overlay set, hub set. */
 export function addOrders(program: Command, io: Io): void {
   addClear(program, io);
   addRevoke(program, io);
   addOverlay(program, io);
+  addHub(program, io);
 }
 
 function addClear(program: Command, io: Io): void {
@@ -82,5 +83,23 @@ function addOverlay(program: Command, io: Io): void {
       if (!answer.overlay) throw new Error('the registry sent no overlay');
       const data = overlayView(answer.overlay);
       await present(io, options, () => Promise.resolve({ data, table: () => overlayTable(data) }));
+    });
+}
+
+function addHub(program: Command, io: Io): void {
+  const command = program.command('hub').description('how spokes choose among hubs: set');
+  withOutput(withFind(command.command('set').description('change one property of a hub; spokes follow at once')))
+    .argument('<hub>', 'its name or id')
+    .argument('<key>', 'priority (0 best, 255 worst) or cluster (0 to 255)')
+    .argument('<value>', 'a number')
+    .addHelpText('after', '\nExamples:\n  dmwg hub set hub2 priority 10\n  dmwg hub set hub3 cluster 1\n')
+    .action(async (hub: string, key: string, value: string, options: FindOptions & OutputOptions) => {
+      const access = await findRegistry(io, options);
+      requireAdmin(access, 'hub set');
+      const { id, name, priority, cluster } = await withRegistry(access, (registry) =>
+        registry.ask(({ admin }) => admin.setHub.bind(admin), { hub, key, value }),
+      );
+      const line = `Hub ${name} has priority ${String(priority)} in cluster ${String(cluster)}.\n`;
+      await present(io, options, () => Promise.resolve({ data: { id, name, priority, cluster }, table: () => line }));
     });
 }

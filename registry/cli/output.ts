@@ -5,17 +5,24 @@ import { pause } from '#proto/kit/clock.ts';
 import { errorText } from '#proto/kit/errors.ts';
 import type { Io } from './io.ts';
 
-type Format = 'table' | 'json' | 'yaml';
+/** Layouts of routers besides our own: Cisco IOS and FRR. */
+export type Format = 'table' | 'json' | 'yaml' | 'cisco' | 'frr';
 
 export interface OutputOptions {
   readonly output: Format;
   readonly watch?: boolean;
 }
 
+export interface LayoutOptions extends OutputOptions {
+  readonly format?: 'cisco' | 'frr' | 'json';
+}
+
 /** One answer: for scripts as data, for people as text. */
 export interface View {
   readonly data: unknown;
   readonly table: () => string;
+  readonly cisco?: () => string;
+  readonly frr?: () => string;
 }
 
 export function withOutput(command: Command): Command {
@@ -28,10 +35,28 @@ export function withWatch(command: Command): Command {
   return withOutput(command).option('-w, --watch', 'print again each second until interrupted');
 }
 
+/** For what routers show too. */
+export function withLayout(command: Command): Command {
+  return command.addOption(
+    new Option('--format <layout>', 'laid out as on a router, or JSON')
+      .choices(['cisco', 'frr', 'json'])
+      .conflicts('output'),
+  );
+}
+
+/** `--format` says more than `-o`. */
+export function laidOut(options: LayoutOptions): OutputOptions {
+  return { ...options, output: options.format ?? options.output };
+}
+
 export function render(view: View, format: Format): string {
   if (format === 'json') return `${JSON.stringify(view.data, undefined, 2)}\n`;
   if (format === 'yaml') return stringify(view.data);
-  return view.table();
+  return textOf(view, format);
+}
+
+function textOf(view: View, format: Exclude<Format, 'json' | 'yaml'>): string {
+  return (format === 'table' ? undefined : view[format]?.()) ?? view.table();
 }
 
 /** Prints what `fetch` gives, once or each second. While watching, a failure is shown and tried again. */
@@ -43,7 +68,7 @@ export async function present(io: Io, options: OutputOptions, fetch: () => Promi
   const stop = io.interrupted();
   while (!stop.aborted) {
     const page = await watchPage(options.output, fetch);
-    io.out(io.terminal && options.output === 'table' ? `\u001b[H\u001b[2J${page}` : page);
+    io.out(io.terminal && options.output !== 'json' && options.output !== 'yaml' ? `\u001b[H\u001b[2J${page}` : page);
     await pause(1000, stop);
   }
 }
@@ -54,7 +79,7 @@ async function watchPage(format: Format, fetch: () => Promise<View>): Promise<st
     // One line a document, so that a reader sees where each ends.
     if (format === 'json') return `${JSON.stringify(view.data)}\n`;
     if (format === 'yaml') return `---\n${stringify(view.data)}`;
-    return `${view.table()}\n`;
+    return `${textOf(view, format)}\n`;
   } catch (error) {
     if (format === 'json') return `${JSON.stringify({ error: errorText(error) })}\n`;
     if (format === 'yaml') return `---\n${stringify({ error: errorText(error) })}`;

@@ -4,6 +4,7 @@
 import { Command, CommanderError } from 'commander';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { version } from '#proto/kit/version.ts';
+import { addDebug } from './debug.ts';
 import { addDoctor } from './doctor.ts';
 import { addDown, addLeave } from './leave.ts';
 import { addInit } from './init.ts';
@@ -36,6 +37,7 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
     addStatus,
     addShow,
     addResolve,
+    addDebug,
     addOrders,
     addDown,
     addLeave,

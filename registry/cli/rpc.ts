@@ -6,6 +6,7 @@ import {
   Channel,
   type ChannelCredentials,
   type ChannelOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
   connectivityState,
   credentials,
@@ -17,7 +18,9 @@ import { AdminServiceClient, QueryServiceClient } from '#proto/gen/dmwg/v1/admin
 import { EnrolmentServiceClient } from '#proto/gen/dmwg/v1/enrolment.ts';
 import { NhrpServiceClient } from '#proto/gen/dmwg/v1/nhrp.ts';
 import { parseIdentity } from '#proto/kit/certificate.ts';
+import { pause } from '#proto/kit/clock.ts';
 import { registryChannelOptions } from '#proto/kit/registry-credentials.ts';
+import { type Listener, readStream } from './rpc-stream.ts';
 import { deadlineMs, isServiceError, type Reached, rpcError } from './rpc-error.ts';
 
 /** How to reach a registry and as whom. */
@@ -48,9 +51,25 @@ type Method<Q, A> = (
   callback: (error: ServiceError | null, answer: A) => void,
 ) => ClientUnaryCall;
 
+export interface AskOptions {
+  /** Milliseconds for one attempt. */
+  readonly within?: number;
+  /** Doing it twice is doing it once: when nobody knows what became of it, it is asked again. */
+  readonly repeatable?: boolean;
+}
+
+/** Answers hold whole tables: ten thousand nodes are some MiB. */
+const limits = { 'grpc.max_receive_message_length': 64 * 1024 * 1024 };
+/** Milliseconds; a registry that was being restarted is there again. */
+const beforeRepetition = 1000;
+
+type Following<Q, A> = (request: Q) => ClientReadableStream<A>;
+
 export interface Registry {
   /** Throws ProgramError (exit code 1). */
-  ask<Q, A>(method: (services: Services) => Method<Q, A>, request: Q): Promise<A>;
+  ask<Q, A>(method: (services: Services) => Method<Q, A>, request: Q, options?: AskOptions): Promise<A>;
+  /** Until `listener.signal` aborts. Throws ProgramError (exit code 1). */
+  follow<Q, A>(method: (services: Services) => Following<Q, A>, request: Q, listener: Listener<A>): Promise<void>;
   close(): void;
 }
 
@@ -58,20 +77,28 @@ export function connectRegistry(access: Access): Registry {
   const targets = targetsOf(access).map(openTarget);
   const timeoutMs = targets.length === 1 ? deadlineMs : deadlineMs / 2;
   let current = 0;
-  return {
-    async ask(method, request) {
-      for (let tried = 1; ; tried++) {
-        const target = targets[current];
-        if (!target) throw new Error('a registry needs an address');
-        try {
-          return await once(method(target.services), request, timeoutMs);
-        } catch (error) {
-          if (!isServiceError(error)) throw error;
-          if (tried === targets.length || !neverSent(target, error)) throw rpcError(error, target.reached);
-          current = (current + 1) % targets.length;
-        }
+  /** At the replica that answered last, else at the next one that can be reached. */
+  async function somewhere<T>(use: (services: Services) => Promise<T>, repeatable = false): Promise<T> {
+    for (let tried = 1; ; tried++) {
+      const target = targets[current];
+      if (!target) throw new Error('a registry needs an address');
+      try {
+        return await use(target.services);
+      } catch (error) {
+        if (!isServiceError(error)) throw error;
+        const unsent = neverSent(target, error);
+        const again = unsent ? tried < targets.length : repeatable && isUnsettled(error) && tried <= targets.length;
+        if (!again) throw rpcError(error, target.reached);
+        current = (current + 1) % targets.length;
+        if (!unsent) await pause(beforeRepetition, new AbortController().signal);
       }
-    },
+    }
+  }
+  return {
+    ask: (method, request, { within = timeoutMs, repeatable = false } = {}) =>
+      somewhere((services) => once(method(services), request, within), repeatable),
+    follow: (method, request, listener) =>
+      somewhere((services) => readStream(() => method(services)(request), listener)),
     close() {
       for (const { channel } of targets) channel.close();
     },
@@ -104,7 +131,7 @@ interface Target {
 function targetsOf(access: Access): Address[] {
   if (access.kind === 'socket') {
     const reached: Reached = { address: access.path, identity: 'admin' };
-    return [{ uri: `unix:${access.path}`, reached, credentials: credentials.createInsecure(), options: {} }];
+    return [{ uri: `unix:${access.path}`, reached, credentials: credentials.createInsecure(), options: limits }];
   }
   const identity = access.identity;
   return access.addresses.map((address) => ({
@@ -116,7 +143,7 @@ function targetsOf(access: Access): Address[] {
       identity ? Buffer.from(identity.certificate) : null,
       { checkServerIdentity: (_host, certificate) => checkRegistry(access.overlay, certificate) },
     ),
-    options: registryChannelOptions(address),
+    options: { ...registryChannelOptions(address), ...limits },
   }));
 }
 
@@ -152,6 +179,11 @@ function once<Q, A>(method: Method<Q, A>, request: Q, timeoutMs: number): Promis
       else resolve(answer);
     });
   });
+}
+
+/** What became of the call is not known, or it came to nothing for now. */
+function isUnsettled(error: ServiceError): boolean {
+  return [status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.INTERNAL, status.ABORTED].includes(error.code);
 }
 
 /** The call did not leave this machine, so another replica may have it without it being done twice. */

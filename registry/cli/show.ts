@@ -1,9 +1,13 @@
 import { type Command } from 'commander';
+import { ciscoCache, ciscoDmvpn } from './cisco.ts';
 import { dmvpnPeers, dmvpnTable } from './dmvpn.ts';
 import { type FindOptions, findRegistry, requireAdmin, withFind } from './find.ts';
+import { frrCache, frrDmvpn } from './frr.ts';
 import type { Io } from './io.ts';
-import { type OutputOptions, present, type View, withWatch } from './output.ts';
+import { type Format, laidOut, type LayoutOptions, present, type View, withLayout, withWatch } from './output.ts';
+import { cacheRows } from './rows.ts';
 import { type Registry, withRegistry } from './rpc.ts';
+import { addShowNode } from './show-node.ts';
 import { bindingTable, eventTable, nodeTable, overlayTable, routeTable, tokenTable } from './show-tables.ts';
 import {
   type BindingView,
@@ -22,7 +26,9 @@ interface Subject {
   readonly description: string;
   /** Nodes may not ask. */
   readonly admin: boolean;
-  readonly fetch: (registry: Registry) => Promise<View>;
+  /** Routers show it too, in layouts of their own. */
+  readonly layouts?: boolean;
+  readonly fetch: (registry: Registry, format: Format) => Promise<View>;
 }
 
 async function nodes(registry: Registry): Promise<NodeView[]> {
@@ -67,9 +73,14 @@ const subjects: readonly Subject[] = [
     aliases: ['nhrp'],
     description: 'which prefix is at which node: the NHRP cache',
     admin: false,
-    fetch: async (registry) => {
+    layouts: true,
+    fetch: async (registry, format) => {
       const data = await bindings(registry);
-      return { data, table: () => bindingTable(data) };
+      const view = { data, table: () => bindingTable(data) };
+      if (format !== 'cisco' && format !== 'frr') return view;
+      const [all, { name }] = await Promise.all([nodes(registry), overlay(registry)]);
+      const rows = cacheRows(data, all, name, Date.now());
+      return { ...view, cisco: () => ciscoCache(rows), frr: () => frrCache(rows) };
     },
   },
   {
@@ -106,10 +117,17 @@ const subjects: readonly Subject[] = [
     aliases: [],
     description: "peers in the columns of Cisco's `show dmvpn`",
     admin: false,
-    fetch: async (registry) => {
+    layouts: true,
+    fetch: async (registry, format) => {
       const [all, known] = await Promise.all([nodes(registry), bindings(registry)]);
       const data = dmvpnPeers(all, known, Date.now());
-      return { data, table: () => dmvpnTable(data) };
+      const name = format === 'cisco' ? (await overlay(registry)).name : '';
+      return {
+        data,
+        table: () => dmvpnTable(data),
+        cisco: () => ciscoDmvpn(data, name),
+        frr: () => frrDmvpn(data),
+      };
     },
   },
   {
@@ -131,23 +149,31 @@ export async function listTokens(registry: Registry): Promise<View> {
 }
 
 export function addShow(program: Command, io: Io): void {
-  const show = program.command('show').description('what the registry knows').addHelpText('after', examples);
+  const show = program
+    .command('show')
+    .description('what the registry knows, and what this node knows')
+    .addHelpText('after', examples);
   for (const subject of subjects) {
     const command = show
       .command(subject.name)
       .description(subject.description)
       .aliases([...subject.aliases]);
-    withWatch(withFind(command)).action(async (options: FindOptions & OutputOptions) => {
+    withWatch(withFind(command)).action(async (options: FindOptions & LayoutOptions) => {
       const access = await findRegistry(io, options);
       if (subject.admin) requireAdmin(access, `show ${subject.name}`);
-      await withRegistry(access, (registry) => present(io, options, () => subject.fetch(registry)));
+      const output = laidOut(options);
+      await withRegistry(access, (registry) => present(io, output, () => subject.fetch(registry, output.output)));
     });
+    if (subject.layouts === true) withLayout(command);
   }
+  addShowNode(show, io);
 }
 
 const examples = `
 Examples:
   dmwg show nodes --state-dir /var/lib/dmwg/registry
   dmwg show dmvpn --watch
+  dmwg show nhrp --format cisco
+  dmwg show nhs --state-dir /var/lib/dmwg/node --format frr
   dmwg show bindings -o json | jq '.[] | select(.type == "dynamic")'
 `;

@@ -1,54 +1,10 @@
 import type { Command } from 'commander';
-import * as z from 'zod';
-import { ProgramError } from '#proto/kit/errors.ts';
 import { agentStatus } from './agent-socket.ts';
+import { type AgentView, agentView } from './agent-view.ts';
 import type { Io } from './io.ts';
 import { nodeStateDir, type StateDirOptions, withStateDir } from './state-dir.ts';
 import { type OutputOptions, present, withWatch } from './output.ts';
 import { formatSpan, formatTable } from './table.ts';
-
-const optionalText = z.string().nullish();
-const optionalNumber = z.number().nullish();
-
-/** The fields that the text form shows. More may come, and `-o json` passes them on. */
-const statusShape = z.object({
-  node: z.string(),
-  role: z.string(),
-  address: optionalText,
-  address6: optionalText,
-  overlay: optionalText,
-  revoked: optionalText,
-  registry: z.object({ connected: z.boolean(), endpoint: optionalText }),
-  registration: z.object({ refused: z.array(z.string()) }).optional(),
-  faults: z.array(z.string()).optional(),
-  hubs: z.array(
-    z.object({
-      node: z.string(),
-      address: z.string(),
-      priority: z.number(),
-      state: z.string(),
-      active: z.boolean(),
-      rttMs: optionalNumber,
-      interface: optionalText,
-    }),
-  ),
-  peers: z.array(
-    z.object({
-      node: z.string(),
-      address: z.string(),
-      path: z.string(),
-      state: z.string(),
-      endpoint: optionalText,
-      bfd: optionalText,
-      rttMs: optionalNumber,
-      reason: optionalText,
-    }),
-  ),
-  shortcuts: z.array(z.object({ prefix: z.string(), node: z.string(), expiresIn: optionalNumber })),
-  interfaces: z.array(z.object({ name: z.string(), kind: optionalText, listenPort: optionalNumber })).optional(),
-});
-
-type Status = z.infer<typeof statusShape>;
 
 export function addStatus(program: Command, io: Io): void {
   const command = program.command('status').description('this machine: hubs, paths, shortcuts, from its agent');
@@ -64,19 +20,12 @@ export function addStatus(program: Command, io: Io): void {
 }
 
 export function statusText(data: unknown): string {
-  const parsed = statusShape.safeParse(data);
-  if (!parsed.success) {
-    const path = parsed.error.issues[0]?.path.join('.') ?? '';
-    throw new ProgramError(
-      `the agent's answer is not understood at "${path}"; dmwg and dmwg-agent must be of one version`,
-    );
-  }
-  const status = parsed.data;
+  const status = agentView(data);
   const sections = [head(status), hubs(status), peers(status), shortcuts(status), interfaces(status)];
   return sections.filter((section) => section !== '').join('\n');
 }
 
-function head(status: Status): string {
+function head(status: AgentView): string {
   const { node, role, address, address6, overlay, registry, revoked } = status;
   const addresses = [address ?? '', address6 ?? ''].filter((text) => text !== '').join(', ');
   const connected = registry.connected ? 'connected' : 'not connected; tunnels go on without it';
@@ -90,9 +39,9 @@ function head(status: Status): string {
   return `${lines.join('\n')}\n`;
 }
 
-function hubs(status: Status): string {
+function hubs(status: AgentView): string {
   if (status.hubs.length === 0) return '';
-  return formatTable<Status['hubs'][number]>(
+  return formatTable<AgentView['hubs'][number]>(
     [
       { title: 'HUB', text: ({ node }) => node },
       { title: 'ADDRESS', text: ({ address }) => address },
@@ -106,10 +55,10 @@ function hubs(status: Status): string {
   );
 }
 
-function peers(status: Status): string {
+function peers(status: AgentView): string {
   if (status.peers.length === 0)
     return status.role === 'hub' ? 'No peer yet.\n' : 'No peer: nothing was resolved yet.\n';
-  return formatTable<Status['peers'][number]>(
+  return formatTable<AgentView['peers'][number]>(
     [
       { title: 'PEER', text: ({ node }) => node },
       { title: 'ADDRESS', text: ({ address }) => address },
@@ -124,9 +73,9 @@ function peers(status: Status): string {
   );
 }
 
-function shortcuts(status: Status): string {
+function shortcuts(status: AgentView): string {
   if (status.shortcuts.length === 0) return '';
-  return formatTable<Status['shortcuts'][number]>(
+  return formatTable<AgentView['shortcuts'][number]>(
     [
       { title: 'SHORTCUT', text: ({ prefix }) => prefix },
       { title: 'NODE', text: ({ node }) => node },
@@ -136,9 +85,9 @@ function shortcuts(status: Status): string {
   );
 }
 
-function interfaces(status: Status): string {
+function interfaces(status: AgentView): string {
   if (!status.interfaces || status.interfaces.length === 0) return '';
-  return formatTable<NonNullable<Status['interfaces']>[number]>(
+  return formatTable<NonNullable<AgentView['interfaces']>[number]>(
     [
       { title: 'INTERFACE', text: ({ name }) => name },
       { title: 'KIND', text: ({ kind }) => kind ?? '' },

@@ -23,10 +23,14 @@ export function formatTable<T>(columns: readonly Column<T>[], rows: readonly T[]
     .join('');
 }
 
-/** "-" for nothing; names come from other machines, so nothing that a terminal would obey gets through. */
+/** "-" for nothing. */
 function clean(text: string): string {
-  const printable = text.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
-  return printable === '' ? '-' : printable;
+  return text === '' ? '-' : printable(text);
+}
+
+/** Names come from other machines: nothing that a terminal would obey gets through. */
+export function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
 }
 
 /** "1d02h", "03:12:09", as operators of routers read it. */

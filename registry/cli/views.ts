@@ -18,6 +18,9 @@ export interface NodeView {
   readonly connected: boolean;
   readonly tags: readonly string[];
   readonly agentVersion: string | null;
+  /** Of a hub: 0 best, 255 worst; null of a spoke. */
+  readonly priority: number | null;
+  readonly cluster: number | null;
 }
 
 export interface BindingView {
@@ -55,7 +58,7 @@ export interface EventView {
 export type OverlayView = Omit<Overlay, 'pool6'> & { readonly pool6: string | null };
 
 /** 0 is never. */
-function moment(milliseconds: bigint): string | null {
+export function moment(milliseconds: bigint): string | null {
   return milliseconds === 0n ? null : new Date(Number(milliseconds)).toISOString();
 }
 
@@ -79,6 +82,8 @@ export function nodeView(node: Node): NodeView {
     connected: node.connected,
     tags: node.tags,
     agentVersion: orNull(node.agentVersion),
+    priority: node.role === 'hub' ? node.priority : null,
+    cluster: node.role === 'hub' ? node.cluster : null,
   };
 }
 
@@ -126,5 +131,7 @@ export function overlayView(overlay: Overlay): OverlayView {
     bfdIntervalMs: overlay.bfdIntervalMs,
     bfdMultiplier: overlay.bfdMultiplier,
     mtu: overlay.mtu,
+    maxConnections: overlay.maxConnections,
+    fallbackTimeSeconds: overlay.fallbackTimeSeconds,
   };
 }
