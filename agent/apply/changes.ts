@@ -8,11 +8,12 @@ import { type Outcome, runIpBatch } from './batch.ts';
 import { type IpChange, ipLine, type PeerChange } from './commands.ts';
 import { removeFirewall, setFirewall } from './firewall.ts';
 import { changePeers } from './peers.ts';
+import { setSysctl } from './sysctls.ts';
 import type { Wireguard } from './wireguard.ts';
 
 export interface Hands {
   readonly run: Run;
-  readonly sysctls: Pick<Sysctls, 'write'>;
+  readonly sysctls: Sysctls;
   readonly wireguard: Wireguard;
   /** Path of the file with the private key of an interface. */
   readonly keyFile: (interfaceName: string) => string;
@@ -111,7 +112,7 @@ async function applyOther(change: OtherChange, hands: Hands): Promise<Outcome> {
   try {
     switch (change.kind) {
       case 'set-sysctl':
-        await hands.sysctls.write(change.name, change.to);
+        await setSysctl(hands.sysctls, change.name, change.to);
         return undefined;
       case 'create-interface':
         await hands.wireguard.create(change.tunnel, hands.keyFile(change.tunnel.name));

@@ -1,6 +1,6 @@
 import { errorText } from '#proto/kit/errors.ts';
 import { pause } from '#proto/kit/clock.ts';
-import type { TunnelState } from '#agent/decide/host.ts';
+import { interfaceSysctls, type TunnelState } from '#agent/decide/host.ts';
 import { ExecError, type Run, type Sysctls } from '#agent/io/host-port.ts';
 import { runIpBatch } from './batch.ts';
 import { addressLine } from './commands.ts';
@@ -28,7 +28,7 @@ export function createWireguard({ run, sysctls }: WireguardOptions): Wireguard {
     const { name } = tunnel;
     const port = tunnel.listenPort === 0 ? [] : ['listen-port', String(tunnel.listenPort)];
     await run('wg', ['set', name, 'private-key', keyFile, ...port]);
-    for (const [setting, value] of settingsOf(name)) {
+    for (const [setting, value] of interfaceSysctls(name)) {
       // A kernel without IPv6 has none of its settings; the address then says what is missing.
       if ((await sysctls.read(setting)) !== undefined) await sysctls.write(setting, value);
     }
@@ -90,16 +90,6 @@ export function createWireguard({ run, sysctls }: WireguardOptions): Wireguard {
     },
     configure,
   };
-}
-
-/** rp_filter: loose, as the way back may go by another of our interfaces. No fe80:: address, as with kernel WireGuard. */
-function settingsOf(name: string): [string, string][] {
-  return [
-    [`net.ipv4.conf.${name}.rp_filter`, '2'],
-    [`net.ipv4.conf.${name}.send_redirects`, '0'],
-    [`net.ipv6.conf.${name}.disable_ipv6`, '0'],
-    [`net.ipv6.conf.${name}.addr_gen_mode`, '1'],
-  ];
 }
 
 function isUnknownType(error: unknown): boolean {

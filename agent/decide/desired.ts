@@ -8,6 +8,8 @@ import { seconds } from '#proto/model/time.ts';
 import {
   type FirewallState,
   type HostState,
+  forwarding6,
+  interfaceSysctls,
   type PeerState,
   type RouteState,
   routeKey,
@@ -42,7 +44,7 @@ export function desiredHost(state: AgentState): HostState {
     interfaces,
     routes,
     firewall: firewall(state, config, [...interfaces.keys()]),
-    sysctls: sysctls(state, config),
+    sysctls: new Map([...forwarding(state, config), ...[...interfaces.keys()].flatMap(interfaceSysctls)]),
   };
 }
 
@@ -190,11 +192,10 @@ function outermost(prefixes: readonly Prefix[]): Prefix[] {
   return prefixes.filter((prefix) => !inside(prefix));
 }
 
-function sysctls(state: AgentState, config: OverlayConfig): ReadonlyMap<string, string> {
-  if (state.self.role !== 'hub' && config.prefixes.length === 0) return new Map();
-  const forwarding = new Map([['net.ipv4.ip_forward', '1']]);
-  if (config.address6) forwarding.set('net.ipv6.conf.all.forwarding', '1');
-  return forwarding;
+function forwarding(state: AgentState, config: OverlayConfig): [string, string][] {
+  if (state.self.role !== 'hub' && config.prefixes.length === 0) return [];
+  const four: [string, string] = ['net.ipv4.ip_forward', '1'];
+  return config.address6 ? [four, [forwarding6, '1']] : [four];
 }
 
 function ownAddresses(config: OverlayConfig): Address[] {

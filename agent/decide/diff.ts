@@ -5,6 +5,7 @@ import { formatFirewallState } from './firewall-state.ts';
 import {
   type FirewallState,
   type HostState,
+  isInterfaceSysctl,
   type PeerState,
   type RouteState,
   routeSlot,
@@ -28,6 +29,8 @@ function* sysctlChanges(
 ): Generator<Change> {
   for (const [name, to] of desired) {
     const from = observed.get(name);
+    // One that is being made gets its settings with everything else, and a kernel without IPv6 has none of that.
+    if (from === undefined && isInterfaceSysctl(name)) continue;
     if (from !== to) yield { kind: 'set-sysctl', name, from, to };
   }
 }

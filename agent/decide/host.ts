@@ -93,6 +93,27 @@ export function isOwnInterface(interfacePrefix: string, name: string): boolean {
   return name.startsWith(interfacePrefix) && /^(-h)?\d+$/.test(name.slice(interfacePrefix.length));
 }
 
+/** With it on, an interface takes router advertisements only if its accept_ra is 2. */
+export const forwarding6 = 'net.ipv6.conf.all.forwarding';
+
+/** Kernel settings of one of our interfaces, each in kernels that have it. */
+export function interfaceSysctls(name: string): [string, string][] {
+  return [
+    // Loose, as the way back may go by another of our interfaces.
+    [`net.ipv4.conf.${name}.rp_filter`, '2'],
+    [`net.ipv4.conf.${name}.send_redirects`, '0'],
+    [`net.ipv6.conf.${name}.disable_ipv6`, '0'],
+    // No fe80:: address, as with kernel WireGuard, and no routes from the other end.
+    [`net.ipv6.conf.${name}.addr_gen_mode`, '1'],
+    [`net.ipv6.conf.${name}.accept_ra`, '0'],
+  ];
+}
+
+/** Whether it is a setting of one interface. */
+export function isInterfaceSysctl(name: string): boolean {
+  return /^net\.ipv[46]\.conf\.(?!all\.|default\.)/.test(name);
+}
+
 /** Our nftables table in the inet family. */
 export function firewallTable(interfacePrefix: string): string {
   return `dmwg_${interfacePrefix}`;

@@ -21,11 +21,13 @@ export type Follow = (
   signal: AbortSignal,
 ) => Promise<void>;
 
-/** Kernel settings by name, "net.ipv4.ip_forward". */
+/** Kernel settings by name, "net.ipv4.ip_forward"; as with sysctl(8), a slash stands for the dot in an interface's name. */
 export interface Sysctls {
   /** Undefined when the kernel has no such setting. */
   readonly read: (name: string) => Promise<string | undefined>;
   readonly write: (name: string, value: string) => Promise<void>;
+  /** What is below a name: of "net.ipv6.conf", the interfaces, "all" and "default". None if there is no such name. */
+  readonly children: (name: string) => Promise<string[]>;
 }
 
 export interface ExecFailure {

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { systemCode } from '#proto/kit/errors.ts';
 import type { Sysctls } from './host-port.ts';
 
@@ -15,8 +15,20 @@ export const procSysctls: Sysctls = {
   async write(name, value) {
     await writeFile(pathOf(name), `${value}\n`);
   },
+  async children(name) {
+    try {
+      return (await readdir(pathOf(name))).map(swapped);
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return [];
+      throw error;
+    }
+  },
 };
 
 function pathOf(name: string): string {
-  return `/proc/sys/${name.replaceAll('.', '/')}`;
+  return `/proc/sys/${swapped(name)}`;
+}
+
+function swapped(name: string): string {
+  return name.replace(/[./]/g, (character) => (character === '.' ? '/' : '.'));
 }

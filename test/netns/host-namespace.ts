@@ -109,5 +109,9 @@ function namespaceSysctls(run: Run): Sysctls {
     async write(name, value) {
       await run('sysctl', ['-q', '-w', `${name}=${value}`]);
     },
+    async children(name) {
+      const { stdout } = await run('ls', [`/proc/sys/${name.replaceAll('.', '/')}`]);
+      return stdout.trim().split('\n');
+    },
   };
 }

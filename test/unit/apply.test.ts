@@ -7,6 +7,7 @@ import { createWireguard } from '#agent/apply/wireguard.ts';
 import type { Change } from '#agent/decide/change.ts';
 import type { PeerState, TunnelState } from '#agent/decide/host.ts';
 import { execute } from '#agent/io/exec.ts';
+import { procSysctls } from '#agent/io/sysctl.ts';
 import { ExecError, type Run, type Sysctls } from '#agent/io/host-port.ts';
 import { parsePrefix } from '#proto/model/address.ts';
 import { parsePublicKey } from '#proto/model/key.ts';
@@ -48,6 +49,7 @@ function recorder(fails: (command: string) => string | undefined = () => undefin
       commands.push(`${name}=${value}`);
       return Promise.resolve();
     },
+    children: () => Promise.resolve([]),
   };
   const wireguard = createWireguard({ run, sysctls });
   const hands: Hands = { run, sysctls, wireguard, keyFile: (name) => `/keys/${name}.key`, table: 'dmwg_dmwg' };
@@ -197,4 +199,34 @@ test('a program reads what it is given, and sees the same environment whoever st
   delete process.env['WG_PROCESS_FOREGROUND'];
   assert.ok(!stdout.includes('WG_'));
   assert.ok(stdout.includes('LC_ALL=C'));
+});
+
+test('a host that begins to forward IPv6 goes on taking router advertisements', async () => {
+  const values = new Map([
+    ['net.ipv6.conf.all.forwarding', '0'],
+    ['net.ipv6.conf.default.accept_ra', '1'],
+    ['net.ipv6.conf.eth0/7.accept_ra', '1'],
+    ['net.ipv6.conf.eth1.accept_ra', '0'],
+    ['net.ipv6.conf.lo.forwarding', '0'],
+  ]);
+  const written: string[] = [];
+  const sysctls: Sysctls = {
+    read: (name) => Promise.resolve(values.get(name)),
+    write: (name, value) => {
+      written.push(`${name}=${value}`);
+      return Promise.resolve();
+    },
+    children: (name) =>
+      Promise.resolve([...values.keys()].map((key) => key.slice(name.length + 1).split('.')[0] ?? '')),
+  };
+  const { hands } = recorder();
+  const change: Change = { kind: 'set-sysctl', name: 'net.ipv6.conf.all.forwarding', from: '0', to: '1' };
+  await applyChanges([change], { ...hands, sysctls });
+  assert.deepEqual(written, [
+    'net.ipv6.conf.default.accept_ra=2',
+    'net.ipv6.conf.eth0/7.accept_ra=2',
+    'net.ipv6.conf.all.forwarding=1',
+  ]);
+  assert.ok((await procSysctls.children('net.ipv4.conf')).includes('lo'));
+  assert.deepEqual(await procSysctls.children('net.nothing'), []);
 });

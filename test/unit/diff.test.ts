@@ -100,3 +100,14 @@ test('of names that begin like ours, only those that are ours', () => {
     assert.ok(!isOwnInterface('dmwg', name), name);
   }
 });
+
+test('settings of an interface are set again when they are there and differ', () => {
+  const name = 'net.ipv4.conf.dmwg0.rp_filter';
+  const desired = { ...host([tunnel('dmwg0', [])]), sysctls: new Map([[name, '2']]) };
+  assert.deepEqual(kinds(diff(host([]), desired)), ['create-interface']);
+  assert.deepEqual(diff({ ...desired, sysctls: new Map([[name, '1']]) }, desired), [
+    { kind: 'set-sysctl', name, from: '1', to: '2' },
+  ]);
+  const missing = { ...desired, sysctls: new Map([['net.ipv4.ip_forward', '1']]) };
+  assert.deepEqual(kinds(diff({ ...desired, sysctls: new Map() }, missing)), ['set-sysctl']);
+});
