@@ -100,7 +100,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     },
   };
   const turn: Turn = { now: clock.now(), random, effects: [] };
-  const initial = await restored(self, stateFile, turn, logger);
+  const saved = await lastRun(stateFile, logger);
+  const initial = saved ? restore(self, saved, turn) : initialState(self);
   const loop = createLoop({ world, initial, effects: turn.effects, clock, random, logger });
   bfd.onTransition((path, _from, state) => {
     const remoteState = bfd.session(path)?.remoteState ?? 'down';
@@ -121,6 +122,11 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     },
   });
   logger.info({ node: self.name, role: self.role, version }, 'starting');
+  if (saved && saved.interfacePrefix !== self.interfacePrefix) {
+    // What the last run made under another name would be in the way: its firewall knows nothing of the new tunnels.
+    logger.info({ interfacePrefix: saved.interfacePrefix }, 'removing the interfaces of the former prefix');
+    await removeAll(createHost(options.stateDir, saved.interfacePrefix));
+  }
   const parts = [
     loop.run(signal),
     session.run(signal, sessionEvents(loop)),
@@ -140,12 +146,12 @@ export async function runAgent(options: AgentOptions): Promise<void> {
 }
 
 /** What the last run left; a file that cannot be read is kept aside, and the registry tells everything again. */
-async function restored(self: Self, file: string, turn: Turn, logger: Logger): Promise<AgentState> {
+async function lastRun(file: string, logger: Logger): Promise<Saved | undefined> {
   const read = await readState(file, savedStateFormat);
-  if (read.ok) return read.value ? restore(self, read.value, turn) : initialState(self);
+  if (read.ok) return read.value;
   const aside = await moveAside(file);
   logger.error({ file: aside, reason: read.fault.message }, 'state file not readable, kept aside');
-  return initialState(self);
+  return undefined;
 }
 
 function sessionEvents(loop: Loop): SessionHandlers {
