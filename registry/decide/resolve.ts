@@ -24,8 +24,8 @@ import { type Milliseconds, type Seconds, seconds, type Timestamp } from '#proto
 import { addressFor, isBehindNat, liveBinding, multipointOf, nbmaOf, remaining } from './node.ts';
 import type { BindingRecord, NodeRecord } from './records.ts';
 import { rendezvous, type RendezvousPair } from './rendezvous.ts';
-import { answer, errorAbout, headerError } from './reply.ts';
-import { scopeOf } from './scope.ts';
+import { answer, errorAbout, headerError, isOwn } from './reply.ts';
+import { holderOf, scopeOf } from './scope.ts';
 import type { Snapshot } from './state.ts';
 
 export interface ResolutionContext {
@@ -57,7 +57,7 @@ export function resolve(
   request: NhrpMessage<ResolutionRequest>,
   context: ResolutionContext,
 ): ResolutionOutcome {
-  const error = requestError(asker, request);
+  const error = requestError(asker, request) ?? sourceError(snapshot, asker, request.source);
   if (error !== undefined) return { reply: errorAbout(request, error), forward: undefined, told: undefined };
   const found = find(snapshot, asker, request, context.now);
   if (typeof found === 'number') return { reply: refusal(request, found), forward: undefined, told: undefined };
@@ -107,6 +107,12 @@ function find(
   return { node, binding, prefix: scope.prefix };
 }
 
+/** The target sends straight to the asker what goes to the source: that must be its own, and nobody's inside its networks. */
+function sourceError(snapshot: Snapshot, asker: NodeRecord | undefined, source: Address): number | undefined {
+  const own = !asker || isOwn(asker, source) || holderOf(snapshot, source) === asker.id;
+  return own ? undefined : errorCode.authenticationFailure;
+}
+
 /** At most one CIE, and U implies one for exactly one address (RFC 2332 5.2.1). */
 function requestError(asker: NodeRecord | undefined, request: NhrpMessage<ResolutionRequest>): number | undefined {
   const { cies, unique } = request.body;
@@ -138,7 +144,7 @@ function introduce(
   return { ...request, hopCount: request.hopCount - 1, body: { ...request.body, cies: [cie], target } };
 }
 
-/** What the asked node may send straight to the asker: the network of the source, if it is one behind the asker. */
+/** What the asked node may send straight to the asker: the network of the source, if the asker registered it. */
 function wayBack(snapshot: Snapshot, asker: NodeRecord, source: Address): Prefix {
   const scope = scopeOf(snapshot, source);
   return scope?.node === asker.id ? scope.prefix : hostPrefix(source);

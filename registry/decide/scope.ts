@@ -56,6 +56,19 @@ export function scopeOf(
   return { node: match.value, prefix: prefixOf(target, Math.min(bits, least)) };
 }
 
+/** Whose an address is: of all prefixes that a node registered or may announce, the longest around it says. */
+export function holderOf(snapshot: Snapshot, address: Address): NodeId | undefined {
+  const own = snapshot.claimedAddresses.get(address);
+  if (own !== undefined) return own;
+  const route = snapshot.routes.match(address);
+  const least = route ? lengthOf(route.prefix) : -1;
+  for (let length = addressBits(familyOf(address)); length > least; length--) {
+    const claimant = snapshot.claimedPrefixes.get(prefixOf(address, length));
+    if (claimant !== undefined) return claimant;
+  }
+  return route?.value;
+}
+
 function routesOf(snapshot: Snapshot): Record<4 | 6, Numbered[]> {
   const known = numbered.get(snapshot);
   if (known) return known;

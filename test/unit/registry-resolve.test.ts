@@ -212,6 +212,25 @@ const errors: readonly (readonly [string, NhrpMessage<ResolutionRequest>, number
   ],
 ];
 
+test("a node does not ask in the name of a host whose network is another node's, inside its own", () => {
+  const wide = nodeRecord(1, { prefixes: [prefix('10.0.0.0/8')] });
+  const store = storeOf();
+  store.force({
+    put: enrolled(wide, bindingRecord(1, { interfaces: [multipoint('node-1')], prefixes: wide.prefixes })),
+  });
+  const codes = (): unknown[] =>
+    ['10.1.2.9', '10.99.0.3', '10.7.7.7', '10.99.0.1'].map((source) => {
+      const { reply, forward } = resolve(store.snapshot(), wide, resolution(source, '10.99.0.2'), context);
+      assert.equal(forward === undefined, reply.body.type === 'error-indication', source);
+      return reply.body.type === 'error-indication' ? reply.body.code : reply.body.cies[0]?.code;
+    });
+  const expected = [errorCode.authenticationFailure, errorCode.authenticationFailure, cieCode.ok, cieCode.ok];
+  assert.deepEqual(codes(), expected);
+  // Also while that node is away: its network stays its own.
+  store.force({ delete: [{ kind: 'binding', id: inner.id }] });
+  assert.deepEqual(codes(), expected);
+});
+
 for (const [what, request, code] of errors) {
   test(`a resolution request with ${what} gets error indication ${String(code)}`, () => {
     const { reply } = ask(storeOf(), request);
