@@ -158,6 +158,12 @@ export function derOf(pem: string): Uint8Array {
   return new Uint8Array(new X509Certificate(pem).raw);
 }
 
+/** The public key (SubjectPublicKeyInfo, DER) of a certificate request, whose signature proves the possession. Faults: "bad-csr". */
+export async function requestedKey(csr: Uint8Array): Promise<Result<Uint8Array>> {
+  const key = await provenKey(csr);
+  return key.ok ? ok(new Uint8Array(key.value.rawData)) : key;
+}
+
 async function provenKey(der: Uint8Array): Promise<Result<x509.PublicKey>> {
   try {
     if (der.length > longestCsr) return fail('bad-csr', 'the certificate request is too long');

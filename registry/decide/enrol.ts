@@ -80,6 +80,16 @@ export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId,
   return ok({ node, transaction: admission(node, token.value) });
 }
 
+/**
+ * The node that this very request made before, when its answer got lost: the same token and the same key, from which `id` comes.
+ * Whether the token has uses left does not matter then.
+ */
+export function enrolledBefore(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId): NodeRecord | undefined {
+  const node = snapshot.nodes.get(id);
+  const same = snapshot.tokens.has(request.tokenId) && request.secretMatches && node?.name === request.name;
+  return same ? node : undefined;
+}
+
 /** All that a node's admission writes; removal.ts is its inverse. */
 function admission(node: NodeRecord, token: TokenRecord): Transaction {
   const claims: (Put & { readonly kind: `claim-${string}` })[] = [

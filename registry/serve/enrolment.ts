@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type {
   EnrolmentServiceServer,
   EnrolRequest,
@@ -7,43 +7,62 @@ import type {
   RenewRequest,
   RenewResponse,
 } from '#proto/gen/dmwg/v1/enrolment.ts';
-import { issueCertificate, type IssuedCertificate } from '#proto/kit/certificate.ts';
+import { issueCertificate, type IssuedCertificate, requestedKey } from '#proto/kit/certificate.ts';
 import { pause } from '#proto/kit/clock.ts';
 import { parseAddress, parsePrefix } from '#proto/model/address.ts';
 import { parseEndpoint } from '#proto/model/endpoint.ts';
 import { type NodeId, type NodeName, parseNodeName, parseRole } from '#proto/model/names.ts';
 import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
 import { milliseconds } from '#proto/model/time.ts';
-import { type Enrolment, type EnrolmentRequest, enrol } from '#registry/decide/enrol.ts';
+import { enrol, enrolledBefore, type EnrolmentRequest } from '#registry/decide/enrol.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import { type Removal, removeNode } from '#registry/decide/removal.ts';
-import type { Snapshot } from '#registry/decide/state.ts';
+import type { Snapshot, Transaction } from '#registry/decide/state.ts';
 import type { Authenticate, Caller } from './caller.ts';
-import { decideAndCommit } from './commit.ts';
+import { decideAndCommit, Turnstile } from './commit.ts';
 import type { RegistryContext } from './context.ts';
 import { unary } from './unary.ts';
 
 type NodeCaller = Extract<Caller, { kind: 'node' }>;
 
 export function enrolmentService(context: RegistryContext, authenticate: Authenticate): EnrolmentServiceServer {
+  const turns = new Turnstile();
   return {
-    enrol: unary(context, authenticate, ['anyone', 'node', 'admin', 'registry'], (request) =>
-      enrolNode(context, request),
+    enrol: unary(context, authenticate, ['anyone', 'node', 'admin', 'registry'], (request, _caller, signal) =>
+      enrolNode(context, turns, request, signal),
     ),
     renew: unary(context, authenticate, ['node'], (request, caller) => renewNode(context, request, caller)),
     leave: unary(context, authenticate, ['node'], (_request, caller) => leaveOverlay(context, caller)),
   };
 }
 
-/** The certificate is made before anything is stored, so that a bad request costs no use of the token. */
-export async function enrolNode(context: RegistryContext, request: EnrolRequest): Promise<Result<EnrolResponse>> {
+/** Undefined: it is enrolled already. */
+interface Admission {
+  readonly node: NodeRecord;
+  readonly transaction: Transaction | undefined;
+}
+
+/**
+ * The certificate is made before anything is stored, so that a bad request costs no use of the token. Enrolments take turns, as
+ * all change the token's record and want the same address. Who asks again with the same key gets what he got before.
+ */
+async function enrolNode(
+  context: RegistryContext,
+  turns: Turnstile,
+  request: EnrolRequest,
+  signal: AbortSignal,
+): Promise<Result<EnrolResponse>> {
   const { store, clock, events } = context;
   const parsed = parseEnrolment(request);
   if (!parsed.ok) return parsed;
-  const id = randomBytes(8).toString('hex') as NodeId;
-  const decide = (snapshot: Snapshot): Result<Enrolment> => {
+  const key = await requestedKey(request.csr);
+  if (!key.ok) return key;
+  const id = idFor(request.tokenId, key.value);
+  const decide = (snapshot: Snapshot): Result<Admission> => {
     const secretMatches = matches(snapshot.tokens.get(request.tokenId)?.secretHash, request.tokenSecret);
-    return enrol(snapshot, { ...parsed.value, secretMatches }, id, clock.date());
+    const asked = { ...parsed.value, secretMatches };
+    const known = enrolledBefore(snapshot, asked, id);
+    return known ? ok({ node: known, transaction: undefined }) : enrol(snapshot, asked, id, clock.date());
   };
   const admissible = decide(store.snapshot());
   if (!admissible.ok) {
@@ -52,7 +71,8 @@ export async function enrolNode(context: RegistryContext, request: EnrolRequest)
   }
   const issued = await issue(context, id, parsed.value.name, request.csr);
   if (!issued.ok) return issued;
-  const enrolled = await settle(context, id, await decideAndCommit(store, decide));
+  const outcome = await turns.pass(() => decideAndCommit(store, decide, signal));
+  const enrolled = await settle(context, id, outcome);
   if (!enrolled.ok) {
     events.add('node.enrolment-refused', parsed.value.name, enrolled.fault.code);
     return enrolled;
@@ -113,8 +133,13 @@ async function issue(
   });
 }
 
-/** Without an answer of etcd the node may be stored all the same: its id is random, so the mirror will tell. */
-async function settle(context: RegistryContext, id: NodeId, outcome: Result<Enrolment>): Promise<Result<NodeRecord>> {
+/** The same for the same token and key, and for no others. */
+function idFor(tokenId: string, key: Uint8Array): NodeId {
+  return createHash('sha256').update(`${tokenId} `).update(key).digest('hex').slice(0, 16) as NodeId;
+}
+
+/** Without an answer of etcd the node may be stored all the same: its id is its own, so the mirror will tell. */
+async function settle(context: RegistryContext, id: NodeId, outcome: Result<Admission>): Promise<Result<NodeRecord>> {
   if (outcome.ok) return ok(outcome.value.node);
   if (outcome.fault.code !== 'unavailable') return outcome;
   for (let tries = 0; tries < 20; tries++) {

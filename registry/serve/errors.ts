@@ -23,6 +23,7 @@ const statusOf: Readonly<Record<string, status>> = {
   'no-overlay': status.UNAVAILABLE,
   unavailable: status.UNAVAILABLE,
   conflict: status.ABORTED,
+  cancelled: status.CANCELLED,
 };
 
 /** Everything that is not in the table came from a parser: the request is wrong. */

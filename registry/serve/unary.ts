@@ -5,7 +5,12 @@ import type { Authenticate, Caller, CallerKind } from './caller.ts';
 import type { RegistryContext } from './context.ts';
 import { serviceError } from './errors.ts';
 
-export type Handler<Q, A, C extends Caller = Caller> = (request: Q, caller: C) => Promise<Result<A>> | Result<A>;
+/** `signal` aborts when nobody waits for the answer any more. */
+export type Handler<Q, A, C extends Caller = Caller> = (
+  request: Q,
+  caller: C,
+  signal: AbortSignal,
+) => Promise<Result<A>> | Result<A>;
 
 /** The caller's kinds that a method is for, and what it does: a function that needs no network. */
 export function unary<Q, A, K extends CallerKind>(
@@ -14,12 +19,16 @@ export function unary<Q, A, K extends CallerKind>(
   kinds: readonly K[],
   handler: Handler<Q, A, Extract<Caller, { kind: K }>>,
 ): handleUnaryCall<Q, A> {
-  const run = async (request: Q, caller: Result<Caller>): Promise<Result<A>> => {
+  const run = async (request: Q, caller: Result<Caller>, signal: AbortSignal): Promise<Result<A>> => {
     const allowed = allow(caller, kinds);
-    return allowed.ok ? handler(request, allowed.value) : allowed;
+    return allowed.ok ? handler(request, allowed.value, signal) : allowed;
   };
   return (call, callback) => {
-    run(call.request, authenticate(call)).then(
+    const gone = new AbortController();
+    call.on('cancelled', () => {
+      gone.abort();
+    });
+    run(call.request, authenticate(call), gone.signal).then(
       (result) => {
         if (result.ok) callback(null, result.value);
         else callback(serviceError(result.fault));

@@ -33,6 +33,8 @@ export const within = 5000;
 
 export interface RegistryHost {
   readonly address: string;
+  /** Where an administrator reaches it, as gRPC takes it. */
+  readonly socket: string;
   readonly ca: CertificateAuthority;
   readonly context: RegistryContext;
   readonly serving: Serving;
@@ -102,6 +104,7 @@ export async function registryFor(t: TestContext, options: HostOptions): Promise
   });
   return {
     address,
+    socket: `unix:${socket}`,
     ca,
     context,
     serving,

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { must, type Result } from '#proto/model/result.ts';
+import { type Address, addressValue } from '#proto/model/address.ts';
+import { must, ok, type Result } from '#proto/model/result.ts';
 import { admit } from '#registry/decide/admit.ts';
+import { allocate } from '#registry/decide/allocate.ts';
 import { enrol, type Enrolment, type EnrolmentRequest } from '#registry/decide/enrol.ts';
 import { removeNode } from '#registry/decide/removal.ts';
 import type { Put } from '#registry/decide/state.ts';
@@ -213,4 +215,22 @@ test('only a revocation shuts a node out; one that is missing is unknown, and wi
   );
   store.force({ delete: [{ kind: 'overlay' }] });
   for (const number of [1, 2, 3, 4]) assert.match(reason(store, number), /^no-overlay: /);
+});
+
+test('in a large overlay an address is found without trying all', () => {
+  const pool = prefix('10.0.0.0/8');
+  let tried = 0;
+  const below = (limit: bigint) => (one: Address) => {
+    tried++;
+    return addressValue(one) < limit;
+  };
+  assert.deepEqual(allocate(pool, below(addressValue(address('10.0.200.7')))), ok(address('10.0.200.7')));
+  assert.ok(tried < 400, String(tried));
+  const all = prefix('10.0.0.0/22');
+  const last = address('10.0.3.254');
+  assert.deepEqual(
+    allocate(all, (one) => one !== last),
+    ok(last),
+  );
+  assert.equal(allocate(all, () => true).ok, false);
 });
