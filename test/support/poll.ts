@@ -6,7 +6,7 @@ export const slowness = process.env['VMRUN'] === '1' ? 10 : 1;
 export interface PollOptions {
   /** Milliseconds until the wait fails. */
   readonly within: number;
-  /** Milliseconds between two tries; 50 by default. */
+  /** Milliseconds between two tries on a usual machine; 50 by default. */
   readonly every?: number;
   /** The state of things, put into the error when the deadline passes. */
   readonly explain?: () => Promise<string> | string;
@@ -22,6 +22,8 @@ export async function until<T>(
   options: PollOptions,
 ): Promise<T> {
   const deadline = Date.now() + options.within;
+  // Looking takes time too, which a slow machine needs for what is awaited.
+  const pause = (options.every ?? 50) * Math.min(slowness, 5);
   let last: unknown;
   for (;;) {
     try {
@@ -32,7 +34,7 @@ export async function until<T>(
       last = error;
     }
     if (Date.now() >= deadline) break;
-    await new Promise((resolve) => setTimeout(resolve, options.every ?? 50));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
   const reason = last === undefined ? '' : `\nlast error: ${errorText(last)}`;
   const state = options.explain === undefined ? '' : `\n${await options.explain()}`;

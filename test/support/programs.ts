@@ -115,6 +115,8 @@ export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Pro
     });
     agents.push(agent);
     await agent.start();
+    // Programs that start at the same moment would keep a slow machine from answering within anybody's deadline.
+    if (slowness > 1) await settled(lab, [agent]);
     return agent;
   };
 
