@@ -27,6 +27,7 @@ module.exports = {
       npm('ipaddr\\.js'),
       'The shared model is plain values: no Node, no npm but the address parser.',
     ),
+    only('nhrp-packets', 'proto/nhrp', [model], 'Packets are octets on one side and the model on the other.'),
     only('kit', 'proto/kit', [model, node, ...npm('.*'), '^package\\.json$'], 'The kit knows neither program.'),
     only(
       'codec',

@@ -13,7 +13,7 @@ type Rule = (source: Source) => readonly string[];
 
 const root = resolve(import.meta.dirname, '../..');
 const longest = 250;
-const pureFolders = ['proto/model/', 'agent/decide/', 'registry/decide/'];
+const pureFolders = ['proto/model/', 'proto/nhrp/', 'agent/decide/', 'registry/decide/'];
 
 function isPure(source: Source): boolean {
   return pureFolders.some((folder) => source.path.startsWith(folder));
@@ -29,7 +29,7 @@ const shortFiles: Rule = (source) => {
   return lines > longest ? [`${source.path} has ${String(lines)} lines; at most ${String(longest)}`] : [];
 };
 
-/** Imports of a decider: its own folder and the shared model; of the model: itself and the address parser. */
+/** Imports of a decider and of the packet codec: its own folder and the shared model; of the model: itself and the address parser. */
 const pureImports: Rule = (source) => {
   if (!isPure(source)) return [];
   const own = source.path.startsWith('proto/model/') ? /^(\.\/|ipaddr\.js$)/ : /^(\.\/|#proto\/model\/)/;
@@ -74,6 +74,11 @@ const rules: readonly { readonly what: string; readonly rule: Rule; readonly bad
     what: 'deciders import the model only',
     rule: pureImports,
     bad: { path: 'agent/decide/a.ts', text: "import { readFileSync } from 'node:fs';\n" },
+  },
+  {
+    what: 'packets import the model only',
+    rule: pureImports,
+    bad: { path: 'proto/nhrp/a.ts', text: "import { encodeNhrp } from '#proto/codec/nhrp.ts';\n" },
   },
   {
     what: 'the model imports itself only',
