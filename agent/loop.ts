@@ -138,7 +138,7 @@ export function createLoop(options: LoopOptions): Loop {
     if (!picture) return;
     const changes = [
       ...diff(picture, desired).filter((change) => isSafe(state, change)),
-      ...replacements(desired, picture, replaced),
+      ...replacements(state, { desired, picture }, replaced),
     ];
     done = state;
     if (changes.length === 0) {

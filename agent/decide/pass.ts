@@ -1,8 +1,8 @@
 // What one pass over the host is about, besides the plain difference.
-import type { Change } from './change.ts';
+import { type Change, interfaceOf } from './change.ts';
 import type { Effect } from './event.ts';
-import type { HostState } from './host.ts';
-import type { AgentState } from './state.ts';
+import { type HostState, lacksPort, type TunnelState } from './host.ts';
+import { type AgentState, multipointName } from './state.ts';
 
 /** Whether the desired host of both states is the same for certain. */
 export function sameInputs(a: AgentState, b: AgentState): boolean {
@@ -18,8 +18,27 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
   );
 }
 
-/** A hub that has not been told its peers yet leaves those that are there. */
-export function isSafe(state: AgentState, change: Change): boolean {
+/** What did not answer is taken to be as it was. */
+export function keepUnreadable(observed: HostState, last: HostState | undefined): HostState {
+  const interfaces = new Map(observed.interfaces);
+  for (const name of observed.unreadable ?? []) {
+    const known = last?.interfaces.get(name);
+    if (known) interfaces.set(name, known);
+  }
+  return { ...observed, interfaces };
+}
+
+/**
+ * A hub that has not been told its peers yet leaves those that are there; an interface whose key cannot be read stays as it
+ * is, and one that does not answer is not asked for anything.
+ */
+export function isSafe(state: AgentState, picture: HostState, change: Change): boolean {
+  const name = interfaceOf(change);
+  if (name !== undefined && picture.unreadable?.has(name) && change.kind !== 'delete-interface') return false;
+  if (change.kind === 'delete-interface') {
+    const own = state.interfaces.get(change.name);
+    return own === undefined || own.publicKey !== undefined;
+  }
   return !(
     change.kind === 'remove-peer' &&
     state.self.role === 'hub' &&
@@ -28,14 +47,36 @@ export function isSafe(state: AgentState, change: Change): boolean {
   );
 }
 
-/** The peers that are to be made anew; one that is not there yet is added by the diff. */
-export function replacements(desired: HostState, picture: HostState, effects: readonly Effect[]): Change[] {
+/**
+ * The peers that are to be made anew; one that is not there yet is added by the diff. One that was heard since the effect was
+ * decided is spared: the other end may already send that way.
+ */
+export function replacements(
+  state: AgentState,
+  host: { readonly desired: HostState; readonly picture: HostState },
+  effects: readonly Effect[],
+): Change[] {
+  const { desired, picture } = host;
+  const heard = new Set<string>();
+  for (const path of state.hubs.values())
+    if (path.bfd === 'up') heard.add(`${path.interface} ${path.hub.publicKey ?? ''}`);
+  for (const { target, bfd } of state.remotes.values()) {
+    if (bfd === 'init' || bfd === 'up') heard.add(`${multipointName(state.self)} ${target.publicKey}`);
+  }
   const changes: Change[] = [];
   for (const effect of effects) {
-    if (effect.kind !== 'replace-peer') continue;
+    if (effect.kind !== 'replace-peer' || heard.has(`${effect.interface} ${effect.publicKey}`)) continue;
     const peer = desired.interfaces.get(effect.interface)?.peers.get(effect.publicKey);
     if (!peer || !picture.interfaces.get(effect.interface)?.peers.has(effect.publicKey)) continue;
     changes.push({ kind: 'replace-peer', interface: effect.interface, peer: { ...peer, endpoint: effect.endpoint } });
   }
   return changes;
+}
+
+/** The tunnels whose UDP port somebody else has. */
+export function takenPorts(observed: HostState, desired: HostState): TunnelState[] {
+  return [...desired.interfaces.values()].filter((wanted) => {
+    const tunnel = observed.interfaces.get(wanted.name);
+    return tunnel !== undefined && lacksPort(tunnel, wanted);
+  });
 }

@@ -152,6 +152,10 @@ export function inspectRemotes(state: AgentState, peers: ReadonlyMap<PublicKey, 
 function punch(state: AgentState, remote: Remote, turn: Turn): AgentState {
   const progress = remote.rendezvous;
   if (!progress || roundAt(progress, progress.next) > turn.now) return state;
+  // The other end was heard, and may already send by this path: wait for the third way of BFD's handshake instead.
+  if (remote.bfd !== 'down') {
+    return put(state, { ...remote, rendezvous: { ...progress, startAt: after(progress.startAt, progress.round) } });
+  }
   const endpoint = progress.rounds[progress.next];
   if (endpoint === undefined) {
     return fail(state, remote, `no packet came through from ${progress.rounds.join(', ')}`, turn);

@@ -146,6 +146,7 @@ const hub: fc.Arbitrary<HubConfig> = record({
   publicKey: maybe(publicKey),
   endpoints: few(endpoint),
   priority: u8,
+  cluster: u8,
   prefixes: few(prefix),
 });
 
@@ -160,7 +161,9 @@ const overlayConfig: fc.Arbitrary<OverlayConfig> = record({
   idleTimeout: fc.integer({ min: 1, max: 100_000 }).map(seconds),
   bfdInterval: fc.integer({ min: 10, max: 60_000 }).map(milliseconds),
   bfdMultiplier: fc.integer({ min: 1, max: 255 }),
-  mtu: fc.integer({ min: 576, max: 65_535 }),
+  mtu: fc.integer({ min: 1280, max: 65_535 }),
+  maxConnections: u8,
+  fallbackTime: fc.integer({ min: 0, max: 0xffff }).map(seconds),
   address,
   address6: maybe(address6),
   prefixes: few(prefix),

@@ -62,7 +62,7 @@ test('what goes wrong on the way to the registry is one line that says what to d
   const started = performance.now();
   const silent = await dmwg(['show', 'routes', '--state-dir', registry.stateDir]);
   assert.match(silent.err, /did not answer within 15 s/);
-  assert.ok(performance.now() - started < 8000);
+  assert.ok(performance.now() - started < 25_000);
 });
 
 test('nothing that leads to a registry is an error that says what to give', async () => {

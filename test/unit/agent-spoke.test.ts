@@ -403,3 +403,17 @@ test('the same addresses in another order are no other network', () => {
   story.tell({ kind: 'local-addresses', addresses: addresses.toReversed() });
   assert.equal(story.state, before);
 });
+
+test('a peer that was heard is not made anew, as the other end may already send that way', () => {
+  const story = joinedSpoke();
+  resolve(story, other);
+  story.wait(25);
+  story.bfd(`direct:${nodeId('c')}`, 'init', 'down');
+  story.wait(2000);
+  assert.deepEqual(story.effects('replace-peer'), []);
+  assert.equal(story.state.remotes.get(other.node)?.phase, 'punching');
+  story.bfd(`direct:${nodeId('c')}`, 'down');
+  story.wait(700);
+  assert.equal(story.effects('replace-peer').length, 1);
+  assert.equal(story.state.remotes.get(other.node)?.phase, 'failed');
+});
