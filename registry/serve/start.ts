@@ -1,5 +1,6 @@
 import type { Server as GrpcServer } from '@grpc/grpc-js';
 import type { Server as HttpServer } from 'node:http';
+import { pause } from '#proto/kit/clock.ts';
 import { errorText } from '#proto/kit/errors.ts';
 import { Answers } from './answers.ts';
 import type { RegistryContext } from './context.ts';
@@ -25,7 +26,7 @@ export interface Serving {
   /** The port of `listen`. */
   readonly port: number;
   readonly sessions: Sessions;
-  /** Says goodbye to the nodes and stops, within 3 s. What the store says of them stays as it is: they will be back. */
+  /** Says goodbye to the nodes at once and stops, within a second. What the store says of them stays as it is: they will be back. */
   stop(): Promise<void>;
 }
 
@@ -72,14 +73,18 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
 
   const stop = async (): Promise<void> => {
     clearInterval(renewal);
-    // First: a session that ends now must not be taken for one that was lost.
+    // First: a session that ends now must not be taken for one that was lost. No commit begins any more; one that waits for
+    // etcd is not waited for.
     stopSweeping.abort();
-    await sweeping;
     sessions.drain();
     context.traffic.stop();
     answers.stop();
     observations.stop();
-    await Promise.all(servers.map(shutDown));
+    const swept = new AbortController();
+    void sweeping?.finally(() => {
+      swept.abort();
+    });
+    await Promise.all([...servers.map(shutDown), sweeping && pause(shutdownWithin, swept.signal)]);
     replicas.close();
     http?.closeAllConnections();
     http?.close();
