@@ -33,6 +33,8 @@ const hub: NodeView = {
   connected: true,
   tags: [],
   agentVersion: '0.1.0',
+  priority: 0,
+  cluster: 0,
 };
 const spoke: NodeView = {
   ...hub,
