@@ -11,7 +11,7 @@ import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import { milliseconds } from '#proto/model/time.ts';
 import type { PathId, Turn } from './decide/event.ts';
 import { restore, type Saved, save } from './decide/restore.ts';
-import { type AgentState, type BfdState, initialState, multipointName, type Self } from './decide/state.ts';
+import { type AgentState, type BfdState, initialState, multipointName } from './decide/state.ts';
 import { type Status, statusOf } from './decide/status.ts';
 import { createHost, type Host, removeAll } from './host.ts';
 import { createBfd } from './io/bfd.ts';
