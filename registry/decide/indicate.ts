@@ -6,6 +6,7 @@ import { liveBinding } from './node.ts';
 import type { NodeRecord } from './records.ts';
 import { isOwn } from './reply.ts';
 import type { Snapshot } from './state.ts';
+import { relayed, type Server } from './transit.ts';
 
 export interface Indication {
   readonly to: NodeId;
@@ -25,9 +26,11 @@ export function indicate(
   snapshot: Snapshot,
   hub: NodeRecord,
   message: NhrpMessage<TrafficIndication>,
-  now: Timestamp,
+  { now, server }: { readonly now: Timestamp; readonly server?: Server | undefined },
 ): Indication | undefined {
-  if (hub.role !== 'hub' || snapshot.overlay?.phase === 1 || message.hopCount < 1) return undefined;
+  if (hub.role !== 'hub' || snapshot.overlay?.phase === 1) return undefined;
+  const onward = relayed(message, server);
+  if (typeof onward === 'number') return undefined;
   const { source, destination } = message;
   if (isMulticast(source) || isMulticast(destination) || isOwn(hub, source) || isOwn(hub, destination))
     return undefined;
@@ -35,5 +38,5 @@ export function indicate(
   const to = snapshot.routes.match(destination)?.value;
   if (from === undefined || to === undefined || from === to || from === hub.id || to === hub.id) return undefined;
   if (snapshot.nodes.get(from)?.role !== 'spoke' || !liveBinding(snapshot, to, now)) return undefined;
-  return { to: from, about: to, message: { ...message, hopCount: message.hopCount - 1 } };
+  return { to: from, about: to, message: onward };
 }

@@ -1,6 +1,7 @@
 import {
   type Address,
   addressBits,
+  containsAddress,
   containsPrefix,
   familyOf,
   hostPrefix,
@@ -28,6 +29,7 @@ import { removeBinding } from './removal.ts';
 import { answer, errorAbout, headerError } from './reply.ts';
 import { scopeOf } from './scope.ts';
 import type { Snapshot, Transaction } from './state.ts';
+import type { Server } from './transit.ts';
 
 /** What a node was told: that this prefix leads to that node, with these keys and addresses. Endpoints may roam. */
 export interface Told {
@@ -48,6 +50,14 @@ export function isStale(snapshot: Snapshot, told: Told, now: Timestamp): boolean
   const scope = scopeOf(snapshot, networkOf(told.prefix));
   if (scope?.node !== told.about || !containsPrefix(scope.prefix, told.prefix)) return true;
   return !sameValue(toldNow(snapshot, told.prefix, told.about, now), told);
+}
+
+/** Every address there is. NHRP cannot say a prefix of length 0. */
+export const everything = ['0.0.0.0/1', '128.0.0.0/1', '::/1', '8000::/1'] as readonly string[] as readonly Prefix[];
+
+/** What a purge request is about. */
+export function purgedBy(request: PurgeRequest): Prefix[] {
+  return request.cies.map(classOf).filter((one) => one !== undefined);
 }
 
 /** RFC 2332 5.2.5, from the registry to a node: discard everything within these prefixes. */
@@ -76,17 +86,24 @@ export interface PurgeOutcome {
 }
 
 /**
- * RFC 2332 5.2.5, from a node that leaves or withdraws: its own address takes the whole binding away, a prefix all announced
- * prefixes within it. What is not its own matches nothing; a reply comes all the same (5.2.6).
+ * RFC 2332 5.2.5, from a node that leaves or withdraws: a class with an own address in it takes the whole binding away, any other
+ * all announced prefixes within it. What is not its own matches nothing; a reply comes all the same (5.2.6).
  */
-export function purgeByNode(snapshot: Snapshot, node: NodeRecord, request: NhrpMessage<PurgeRequest>): PurgeOutcome {
-  const error = headerError(node, request);
+export function purgeByNode(
+  snapshot: Snapshot,
+  node: NodeRecord,
+  request: NhrpMessage<PurgeRequest>,
+  server?: Server,
+): PurgeOutcome {
+  const error = headerError(node, request, server);
   if (error !== undefined) return { reply: errorAbout(request, error), transaction: undefined };
-  const reply = request.body.noReply ? undefined : answer(request, { ...request.body, type: 'purge-reply' as const });
+  const reply = request.body.noReply
+    ? undefined
+    : answer(request, { ...request.body, type: 'purge-reply' as const }, server);
   const binding = snapshot.bindings.get(node.id);
   if (!binding) return { reply, transaction: undefined };
-  const classes = request.body.cies.map(classOf).filter((one) => one !== undefined);
-  if (classes.some((prefix) => addressesOf(node).some((address) => hostPrefix(address) === prefix))) {
+  const classes = purgedBy(request.body);
+  if (classes.some((prefix) => addressesOf(node).some((address) => containsAddress(prefix, address)))) {
     return { reply, transaction: removeBinding(binding) };
   }
   const kept = binding.prefixes.filter((prefix) => !classes.some((one) => containsPrefix(one, prefix)));

@@ -26,10 +26,13 @@ import { observedEndpoints, transaction } from './node.ts';
 import type { BindingRecord, NodeRecord, OverlayRecord } from './records.ts';
 import { answer, errorAbout, headerError, isOwn } from './reply.ts';
 import type { Key, Put, Snapshot, Transaction } from './state.ts';
+import type { Server } from './transit.ts';
 
 export interface RegistrationContext {
   readonly now: Timestamp;
   readonly agentVersion: string;
+  /** Who answers. */
+  readonly server?: Server | undefined;
 }
 
 export interface RegistrationOutcome {
@@ -47,7 +50,7 @@ const longestHolding = 65_535;
 
 /**
  * RFC 2332 5.2.3. A request with U binds one address of the node itself and carries its interfaces; one without U carries
- * the whole list of announced prefixes. Each replaces what the node said before, and leaves the other part alone.
+ * the whole list of announced prefixes, and own addresses that are to be bound without U. Each replaces what the node said before, and leaves the other part alone.
  * A node that comes with a new key or endpoint roams: it replaces its own binding at once.
  */
 export function register(
@@ -57,22 +60,26 @@ export function register(
   context: RegistrationContext,
 ): RegistrationOutcome {
   const { overlay } = snapshot;
-  const body = request.body;
-  const error = headerError(node, request) ?? (wellFormed(body) ? undefined : errorCode.protocolError);
+  const { body } = request;
+  const { server } = context;
+  const error = headerError(node, request, server) ?? (wellFormed(body) ? undefined : errorCode.protocolError);
   if (error !== undefined) return { reply: errorAbout(request, error), transaction: undefined };
-  if (!overlay) return refuseAll(request, cieCode.noResources);
+  if (!overlay) return refuseAll(request, cieCode.noResources, server);
   const interfaceCode = interfacesCode(snapshot, overlay, node, body.interfaces);
-  if (interfaceCode !== cieCode.ok) return refuseAll(request, interfaceCode);
+  if (interfaceCode !== cieCode.ok) return refuseAll(request, interfaceCode, server);
 
   const codes = body.cies.map((cie) =>
-    body.unique ? addressCode(node, request, cie) : prefixCode(snapshot, node, cie),
+    body.unique || ownAddress(node, cie) ? addressCode(node, request, cie) : prefixCode(snapshot, node, cie),
   );
   const accepted = body.cies.filter((_, index) => codes[index] === cieCode.ok);
   const previous = snapshot.bindings.get(node.id);
   if (body.unique && accepted.length === 0)
-    return { reply: reply(request, codes, overlay.holdingTime), transaction: undefined };
+    return { reply: reply(request, { codes, holding: seconds(0), server }), transaction: undefined };
 
-  const prefixes = body.unique ? (previous?.prefixes ?? []) : unique(accepted.map((cie) => announced(request, cie)));
+  const announcements = accepted.filter((cie) => !ownAddress(node, cie));
+  const prefixes = body.unique
+    ? (previous?.prefixes ?? [])
+    : unique(announcements.map((cie) => announced(request, cie)));
   const interfaces = body.interfaces.length > 0 ? body.interfaces : (previous?.interfaces ?? []);
   const keys = new Set<PublicKey>(interfaces.map((one) => one.publicKey));
   const first = accepted[0];
@@ -80,7 +87,7 @@ export function register(
     node: node.id,
     interfaces,
     prefixes,
-    unique: body.unique || (previous?.unique ?? false),
+    unique: body.unique || (announcements.length === accepted.length && (previous?.unique ?? false)),
     mtu: first?.mtu ?? previous?.mtu ?? 0,
     holdingTime: first ? holdingTime(first, overlay) : (previous?.holdingTime ?? overlay.holdingTime),
     registeredAt: previous?.registeredAt ?? context.now,
@@ -91,7 +98,7 @@ export function register(
   const changed = !previous || !sameValue(previous, binding);
   const revived = previous && sameValue(revival(previous, context.agentVersion), binding);
   return {
-    reply: reply(request, codes, binding.holdingTime, binding),
+    reply: reply(request, { codes, holding: binding.holdingTime, binding, server }),
     transaction: changed ? write(snapshot, previous, binding) : undefined,
     revived: changed && revived === true,
   };
@@ -119,6 +126,12 @@ function write(snapshot: Snapshot, previous: BindingRecord | undefined, binding:
 /** U implies one CIE for exactly one address (RFC 2332 5.2.3). */
 function wellFormed(body: RegistrationRequest): boolean {
   return !body.unique || (body.cies.length === 1 && body.cies[0]?.prefixLength === uniquePrefixLength);
+}
+
+/** Whether the CIE is about an address of the node itself: without U it may be registered by others, too. */
+function ownAddress(node: NodeRecord, { protocolAddress, prefixLength }: Cie): boolean {
+  if (protocolAddress === undefined || !isOwn(node, protocolAddress)) return false;
+  return prefixLength === uniquePrefixLength || prefixLength === addressBits(familyOf(protocolAddress));
 }
 
 function addressCode(node: NodeRecord, request: NhrpMessage, cie: Cie): number {
@@ -182,28 +195,42 @@ function holdingTime(cie: Cie, overlay: OverlayRecord): Seconds {
 }
 
 /** Refuses every CIE of a request. */
-export function refuseAll(request: NhrpMessage<RegistrationRequest>, code: number): RegistrationOutcome {
+export function refuseAll(
+  request: NhrpMessage<RegistrationRequest>,
+  code: number,
+  server?: Server,
+): RegistrationOutcome {
   const codes = request.body.cies.map(() => code);
-  return { reply: reply(request, codes, seconds(0)), transaction: undefined };
+  return { reply: reply(request, { codes, holding: seconds(0), server }), transaction: undefined };
+}
+
+interface Answer {
+  /** One a CIE. */
+  readonly codes: readonly number[];
+  readonly holding: Seconds;
+  readonly binding?: BindingRecord;
+  readonly server: Server | undefined;
 }
 
 function reply(
   request: NhrpMessage<RegistrationRequest>,
-  codes: readonly number[],
-  holding: Seconds,
-  binding?: BindingRecord,
+  { codes, holding, binding, server }: Answer,
 ): NhrpMessage<RegistrationReply> {
   const cies = request.body.cies.map((cie, index): Cie => {
     const code = codes[index] ?? cieCode.prohibited;
     return { ...cie, code, holdingTime: code === cieCode.ok ? holding : seconds(0) };
   });
   const observed = binding ? observedEndpoints(binding)[0] : undefined;
-  return answer(request, {
-    type: 'registration-reply',
-    unique: request.body.unique,
-    cies: [...cies],
-    observedEndpoint: observed,
-  });
+  return answer(
+    request,
+    {
+      type: 'registration-reply',
+      unique: request.body.unique,
+      cies: [...cies],
+      observedEndpoint: observed,
+    },
+    server,
+  );
 }
 
 function unique(prefixes: readonly Prefix[]): Prefix[] {

@@ -9,10 +9,11 @@ import {
 } from '#proto/model/nhrp.ts';
 import { addressesOf } from './node.ts';
 import type { NodeRecord } from './records.ts';
+import { extensionError, type Server, signed } from './transit.ts';
 
-/** An answer: the header of the request, a new body, extensions unchanged and in order (RFC 2332 5.3). */
-export function answer<B extends NhrpBody>(request: NhrpMessage, body: B): NhrpMessage<B> {
-  return { ...request, hopCount: defaultHopCount, body };
+/** An answer: the header of the request, a new body, its extensions in their order (RFC 2332 5.3), signed if it asks for that. */
+export function answer<B extends NhrpBody>(request: NhrpMessage, body: B, server: Server | undefined): NhrpMessage<B> {
+  return signed({ ...request, hopCount: defaultHopCount, body }, server);
 }
 
 /** RFC 2332 5.2.7: about `request`, to its sender. Contents are left out: on a session the request id says which it was. */
@@ -26,14 +27,13 @@ export function errorAbout(request: NhrpMessage, code: number): NhrpMessage<Erro
 }
 
 /**
- * The error that every request of a node may deserve: 15 hop count exceeded, 11 a source that is not the sender's, 1 an
- * extension that is compulsory and unknown (the registry knows none).
+ * The error that every request of a node may deserve: 15 hop count exceeded, 11 a source that is not the sender's, and those of
+ * its extensions (transit.ts).
  */
-export function headerError(node: NodeRecord, request: NhrpMessage): number | undefined {
+export function headerError(node: NodeRecord, request: NhrpMessage, server: Server | undefined): number | undefined {
   if (request.hopCount < 1) return errorCode.hopCountExceeded;
   if (!speaksFor(node, request.source)) return errorCode.authenticationFailure;
-  if (request.extensions.some((one) => one.compulsory)) return errorCode.unrecognisedExtension;
-  return undefined;
+  return extensionError(request, server);
 }
 
 /** Its own addresses, and those of the hosts in the networks that it may announce. */

@@ -27,6 +27,7 @@ import { rendezvous, type RendezvousPair } from './rendezvous.ts';
 import { answer, errorAbout, headerError, isOwn } from './reply.ts';
 import { holderOf, scopeOf } from './scope.ts';
 import type { Snapshot } from './state.ts';
+import { extensionError, relayed, type Server } from './transit.ts';
 
 export interface ResolutionContext {
   readonly now: Timestamp;
@@ -34,6 +35,8 @@ export interface ResolutionContext {
   readonly askerRtt: Milliseconds | undefined;
   /** Round trip of the target's session; undefined while it is not connected: then nobody can tell it to start. */
   readonly targetRtt: Milliseconds | undefined;
+  /** Who answers. */
+  readonly server?: Server | undefined;
 }
 
 export interface ResolutionOutcome {
@@ -57,28 +60,34 @@ export function resolve(
   request: NhrpMessage<ResolutionRequest>,
   context: ResolutionContext,
 ): ResolutionOutcome {
-  const error = requestError(asker, request) ?? sourceError(snapshot, asker, request.source);
+  const error = requestError(asker, request, context.server) ?? sourceError(snapshot, asker, request.source);
   if (error !== undefined) return { reply: errorAbout(request, error), forward: undefined, told: undefined };
   const found = find(snapshot, asker, request, context.now);
-  if (typeof found === 'number') return { reply: refusal(request, found), forward: undefined, told: undefined };
+  if (typeof found === 'number')
+    return { reply: refusal(request, found, context.server), forward: undefined, told: undefined };
 
   const askerBinding = asker && liveBinding(snapshot, asker.id, context.now);
   const meets = asker?.role === 'spoke' && found.node.role === 'spoke';
   const pair = meets && askerBinding ? meet(askerBinding, found.binding, context) : undefined;
-  const reply = answer(request, {
-    type: 'resolution-reply',
-    router: request.body.router,
-    authoritative: true,
-    destinationStable: true,
-    unique: request.body.unique,
-    sourceStable: request.body.sourceStable,
-    cies: [bindingCie(found.binding, found.node, found.prefix, context.now)],
-    target: targetValue(found.node, found.binding, pair?.asker),
-  });
+  const reply = answer(
+    request,
+    {
+      type: 'resolution-reply',
+      router: request.body.router,
+      authoritative: true,
+      destinationStable: true,
+      unique: request.body.unique,
+      sourceStable: request.body.sourceStable,
+      cies: [bindingCie(found.binding, found.node, found.prefix, context.now)],
+      target: targetValue(found.node, found.binding, pair?.asker),
+    },
+    context.server,
+  );
   const told = { prefix: found.prefix, about: found.node.id };
   if (!asker || !askerBinding || !pair) return { reply, forward: undefined, told };
   const back = { node: asker, binding: askerBinding, prefix: wayBack(snapshot, asker, request.source) };
-  return { reply, told, forward: { to: found.node.id, message: introduce(request, back, pair.target, context.now) } };
+  const message = introduce(request, back, pair.target, context);
+  return { reply, told, forward: message && { to: found.node.id, message } };
 }
 
 interface Found {
@@ -114,14 +123,14 @@ function sourceError(snapshot: Snapshot, asker: NodeRecord | undefined, source: 
 }
 
 /** At most one CIE, and U implies one for exactly one address (RFC 2332 5.2.1). */
-function requestError(asker: NodeRecord | undefined, request: NhrpMessage<ResolutionRequest>): number | undefined {
+function requestError(
+  asker: NodeRecord | undefined,
+  request: NhrpMessage<ResolutionRequest>,
+  server: Server | undefined,
+): number | undefined {
   const { cies, unique } = request.body;
-  if (asker) {
-    const error = headerError(asker, request);
-    if (error !== undefined) return error;
-  } else if (request.extensions.some((one) => one.compulsory)) {
-    return errorCode.unrecognisedExtension;
-  }
+  const error = asker ? headerError(asker, request, server) : extensionError(request, server);
+  if (error !== undefined) return error;
   const first = cies[0];
   if (cies.length > 1 || (unique && first && first.prefixLength !== uniquePrefixLength)) return errorCode.protocolError;
   return undefined;
@@ -137,11 +146,13 @@ function introduce(
   request: NhrpMessage<ResolutionRequest>,
   { node, binding, prefix }: Found,
   meeting: Rendezvous,
-  now: Timestamp,
-): NhrpMessage<ResolutionRequest> {
+  { now, server }: ResolutionContext,
+): NhrpMessage<ResolutionRequest> | undefined {
+  const onward = relayed(request, server);
+  if (typeof onward === 'number') return undefined;
   const cie = bindingCie(binding, node, prefix, now);
   const target = targetValue(node, binding, meeting);
-  return { ...request, hopCount: request.hopCount - 1, body: { ...request.body, cies: [cie], target } };
+  return { ...onward, body: { ...request.body, cies: [cie], target } };
 }
 
 /** What the asked node may send straight to the asker: the network of the source, if the asker registered it. */
@@ -180,7 +191,11 @@ function targetValue(node: NodeRecord, binding: BindingRecord, meeting: Rendezvo
 }
 
 /** One CIE, holding time 0 (RFC 2332 5.2.2). */
-function refusal(request: NhrpMessage<ResolutionRequest>, code: number): NhrpMessage<ResolutionReply> {
+function refusal(
+  request: NhrpMessage<ResolutionRequest>,
+  code: number,
+  server: Server | undefined,
+): NhrpMessage<ResolutionReply> {
   const cie: Cie = {
     code,
     prefixLength: uniquePrefixLength,
@@ -190,16 +205,20 @@ function refusal(request: NhrpMessage<ResolutionRequest>, code: number): NhrpMes
     protocolAddress: request.destination,
     preference: 0,
   };
-  return answer(request, {
-    type: 'resolution-reply',
-    router: request.body.router,
-    authoritative: true,
-    destinationStable: false,
-    unique: request.body.unique,
-    sourceStable: request.body.sourceStable,
-    cies: [cie],
-    target: undefined,
-  });
+  return answer(
+    request,
+    {
+      type: 'resolution-reply',
+      router: request.body.router,
+      authoritative: true,
+      destinationStable: false,
+      unique: request.body.unique,
+      sourceStable: request.body.sourceStable,
+      cies: [cie],
+      target: undefined,
+    },
+    server,
+  );
 }
 
 /** The field has 16 bits. */

@@ -2,6 +2,7 @@ import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { decodeNhrp, encodeNhrp } from '#proto/codec/nhrp.ts';
 import { decodeNodeMessage, encodeRegistryMessage } from '#proto/codec/session.ts';
 import type {
+  NhrpMessage as WireMessage,
   NhrpServiceServer,
   ResolveRequest,
   ResolveResponse,
@@ -11,12 +12,14 @@ import type {
 import type { ResolutionRequest } from '#proto/model/nhrp.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { resolve } from '#registry/decide/resolve.ts';
+import { serverOf } from '#registry/decide/transit.ts';
 import { type Authenticate, type Caller } from './caller.ts';
 import type { RegistryContext } from './context.ts';
 import { serviceError } from './errors.ts';
 import type { Responder } from './responder.ts';
 import type { Sessions } from './sessions.ts';
 import { refusal, unary } from './unary.ts';
+import type { Unreadable } from './unreadable.ts';
 
 export interface NhrpParts {
   readonly context: RegistryContext;
@@ -43,7 +46,7 @@ export function nhrpService(parts: NhrpParts, authenticate: Authenticate): NhrpS
 
 /** One resolution for a tool: nobody is told to start a tunnel. */
 export function resolveOnce(
-  context: Pick<RegistryContext, 'store' | 'clock' | 'traffic'>,
+  context: Pick<RegistryContext, 'store' | 'clock' | 'traffic' | 'self'>,
   request: ResolveRequest,
   caller: Caller,
 ): Result<ResolveResponse> {
@@ -57,10 +60,13 @@ export function resolveOnce(
   context.traffic.note('received', other, message.value);
   const question = { ...message.value, body: body satisfies ResolutionRequest };
   const now = context.clock.date();
-  const outcome = resolve(context.store.snapshot(), asker, question, {
+  const snapshot = context.store.snapshot();
+  const { overlay } = snapshot;
+  const outcome = resolve(snapshot, asker, question, {
     now,
     askerRtt: undefined,
     targetRtt: undefined,
+    server: overlay && serverOf(overlay, context.self),
   });
   context.traffic.note('sent', other, outcome.reply);
   return ok({ message: encodeNhrp(outcome.reply) });
@@ -91,7 +97,9 @@ function serve(
     if (session.ended) return;
     const message = decodeNodeMessage(request);
     if (message.ok) responder.receive(session, message.value);
-    else {
+    else if (request.body?.$case === 'nhrp' && session.greeted) {
+      responder.unreadable(session, unreadable(request.body.value), message.fault.message.slice(0, 200));
+    } else {
       context.log.info({ node: caller.node.name, fault: message.fault.code }, 'message refused');
       session.goodbye('protocol-error', message.fault.message.slice(0, 500));
     }
@@ -107,4 +115,13 @@ function serve(
       context.log.debug({ node: caller.node.name, error: error.message }, 'stream broke');
     over();
   });
+}
+
+function unreadable(message: WireMessage): Unreadable {
+  return {
+    requestId: message.requestId,
+    source: message.sourceProtocolAddress,
+    destination: message.destinationProtocolAddress,
+    isError: message.body?.$case === 'errorIndication',
+  };
 }

@@ -3,11 +3,15 @@ import type { PushRequest, PushResponse, ReplicaServiceServer } from '#proto/gen
 import { parseNodeId } from '#proto/model/names.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import type { Authenticate } from './caller.ts';
+import type { Answers } from './answers.ts';
 import type { NhrpParts } from './nhrp-service.ts';
 import { unary } from './unary.ts';
 
 /** What other replicas ask of the sessions here. */
-export function replicaService(parts: NhrpParts, authenticate: Authenticate): ReplicaServiceServer {
+export function replicaService(
+  parts: NhrpParts & { readonly answers: Answers },
+  authenticate: Authenticate,
+): ReplicaServiceServer {
   const { context, sessions } = parts;
   return {
     push: unary(context, authenticate, ['registry'], (request) => push(parts, request)),
@@ -21,12 +25,11 @@ export function replicaService(parts: NhrpParts, authenticate: Authenticate): Re
   };
 }
 
-export function push({ sessions, responder }: NhrpParts, request: PushRequest): Result<PushResponse> {
+/** What another replica begins to purge is purged from here on: here the acknowledgement arrives. */
+export function push({ responder }: Pick<NhrpParts, 'responder'>, request: PushRequest): Result<PushResponse> {
   const node = parseNodeId(request.nodeId);
   if (!node.ok) return node;
   const message = request.message && decodeRegistryMessage(request.message);
   if (!message?.ok || message.value.type !== 'nhrp') return fail('bad-request', 'message: must be an NHRP message');
-  const delivered = sessions.deliverHere(node.value, message.value.message);
-  if (delivered) responder.rememberIntroduction(node.value, message.value.message);
-  return ok({ delivered });
+  return ok({ delivered: responder.relay(node.value, message.value.message) });
 }

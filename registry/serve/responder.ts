@@ -8,25 +8,26 @@ import {
 } from '#proto/model/nhrp.ts';
 import { ok } from '#proto/model/result.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
-import type { Instant } from '#proto/model/time.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { admit } from '#registry/decide/admit.ts';
-import { indicate, indicationGap } from '#registry/decide/indicate.ts';
 import { reachableBy } from '#registry/decide/node.ts';
 import { purgeByNode } from '#registry/decide/purge.ts';
 import { refuseAll, register, type RegistrationOutcome } from '#registry/decide/register.ts';
 import { errorAbout } from '#registry/decide/reply.ts';
 import { resolve, targetOf } from '#registry/decide/resolve.ts';
+import { relayed, type Server, serverOf } from '#registry/decide/transit.ts';
 import type { Answers } from './answers.ts';
 import { decideAndCommit } from './commit.ts';
+import { Complaints, refusalText } from './complaints.ts';
 import type { RegistryContext } from './context.ts';
+import { Indications } from './indications.ts';
 import type { Observations } from './observations.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
+import { errorAboutUnreadable, type Unreadable } from './unreadable.ts';
 
 /** Messages of one session that wait for the store, or for a measurement. A node that sends more is not well. */
 const mostInWork = 256;
-const mostPairs = 10_000;
 
 type Of<T> = T extends NhrpMessage['body'] ? NhrpMessage<T> : never;
 /** NHRP messages as a union that narrows by the type of their body. */
@@ -45,10 +46,10 @@ export class Responder {
   readonly #sessions: Sessions;
   readonly #answers: Answers;
   readonly #observations: Observations;
+  readonly #complaints: Complaints;
   /** What changes the store is done in order, one at a time a session. */
   readonly #queues = new Map<Session, { tail: Promise<void>; length: number }>();
-  /** When a pair of nodes was indicated last. */
-  readonly #indicated = new Map<string, Instant>();
+  readonly #indications: Indications;
   /** Called when a registration came back that only has to be held again. */
   onRevived: () => void = () => undefined;
 
@@ -57,6 +58,8 @@ export class Responder {
     this.#sessions = parts.sessions;
     this.#answers = parts.answers;
     this.#observations = parts.observations;
+    this.#complaints = new Complaints(parts.context.clock, parts.context.log);
+    this.#indications = new Indications(parts.context, parts.sessions, this.#complaints);
   }
 
   receive(session: Session, message: NodeMessage): void {
@@ -83,6 +86,29 @@ export class Responder {
     }
   }
 
+  /** An NHRP message that cannot be read. Never an error about an error (RFC 2332 5.2.7). */
+  unreadable(session: Session, message: Unreadable, detail: string): void {
+    const node = this.#context.store.snapshot().nodes.get(session.node);
+    if (!node || !session.greeted) return;
+    if (message.isError) {
+      this.#complaints.dropped(node.name, 'an unreadable error indication');
+      return;
+    }
+    this.#send(session, errorAboutUnreadable(node, message), detail);
+  }
+
+  /** A message of another replica for a node here. Returns whether it went on to the node. */
+  relay(to: NodeId, message: NhrpMessage): boolean {
+    const onward = relayed(message, this.#server());
+    if (typeof onward === 'number') {
+      this.#complaints.dropped(message.source, `a message to be relayed: error ${String(onward)}`);
+      return false;
+    }
+    const delivered = this.#sessions.deliverHere(to, onward);
+    if (delivered) this.rememberIntroduction(to, onward);
+    return delivered;
+  }
+
   /** The session is over. */
   forget(session: Session): void {
     this.#queues.delete(session);
@@ -105,12 +131,14 @@ export class Responder {
         this.#answers.acknowledge(session.node, message.requestId);
         break;
       case 'traffic-indication':
-        this.#indicate(session, { ...message, body });
+        this.#indications.take(session, { ...message, body }, this.#server());
         break;
       case 'resolution-reply':
-      case 'registration-reply':
         // RFC 2332 5.2.7: a reply that nobody asked for.
         this.#send(session, errorAbout(message, errorCode.invalidReply));
+        break;
+      case 'registration-reply':
+        this.#send(session, errorAbout(message, errorCode.protocolError));
         break;
       case 'error-indication':
         this.#context.log.info({ node: session.node, code: body.code }, 'node indicated an error');
@@ -120,7 +148,7 @@ export class Responder {
 
   async #register(session: Session, request: NhrpMessage<RegistrationRequest>): Promise<void> {
     const { store, clock, events } = this.#context;
-    const context = { now: clock.date(), agentVersion: session.agentVersion };
+    const context = { now: clock.date(), agentVersion: session.agentVersion, server: this.#server() };
     const known = store.snapshot().bindings.get(session.node);
     const outcome = await decideAndCommit<RegistrationOutcome>(store, (snapshot) => {
       const node = admit(snapshot, session.node);
@@ -131,7 +159,7 @@ export class Responder {
     });
     if (!outcome.ok) {
       this.#context.log.warn({ node: session.node, fault: outcome.fault.code }, 'registration is not stored');
-      this.#send(session, refuseAll(request, cieCode.noResources).reply);
+      this.#send(session, refuseAll(request, cieCode.noResources, context.server).reply);
       return;
     }
     const { reply, transaction } = outcome.value;
@@ -153,7 +181,12 @@ export class Responder {
     if (!node) return;
     const now = clock.date();
     const askerRtt = session.meter.rtt ?? 0;
-    const outcome = resolve(snapshot, node, request, { now, askerRtt: askerRtt as typeof targetRtt, targetRtt });
+    const outcome = resolve(snapshot, node, request, {
+      now,
+      askerRtt: askerRtt as typeof targetRtt,
+      targetRtt,
+      server: this.#server(),
+    });
     if (outcome.told) this.#answers.remember(node.id, outcome.told.prefix, outcome.told.about);
     if (outcome.forward) {
       const { to, message } = outcome.forward;
@@ -180,34 +213,21 @@ export class Responder {
   ): Promise<void> {
     const outcome = await decideAndCommit(this.#context.store, (snapshot) => {
       const node = admit(snapshot, session.node);
-      return node.ok ? ok(purgeByNode(snapshot, node.value, request)) : node;
+      return node.ok ? ok(purgeByNode(snapshot, node.value, request, this.#server())) : node;
     });
     // Without a reply the node repeats it.
     if (outcome.ok && outcome.value.reply) this.#send(session, outcome.value.reply);
   }
 
-  #indicate(
-    session: Session,
-    message: NhrpMessage<Extract<NhrpMessage['body'], { type: 'traffic-indication' }>>,
-  ): void {
-    const { store, clock } = this.#context;
-    const snapshot = store.snapshot();
-    const hub = snapshot.nodes.get(session.node);
-    const indication = hub && indicate(snapshot, hub, message, clock.date());
-    if (!indication) return;
-    const pair = `${indication.to} ${message.destination}`;
-    const last = this.#indicated.get(pair);
-    const now = clock.now();
-    if (last !== undefined && now - last < indicationGap) return;
-    this.#indicated.delete(pair);
-    this.#indicated.set(pair, now);
-    const oldest = this.#indicated.keys().next().value;
-    if (this.#indicated.size > mostPairs && oldest !== undefined) this.#indicated.delete(oldest);
-    void this.#sessions.deliver(indication.to, indication.message);
+  #send(session: Session, message: NhrpMessage, detail?: string): void {
+    const { nodes } = this.#context.store.snapshot();
+    this.#complaints.about(nodes.get(session.node)?.name ?? session.node, message, detail);
+    this.#sessions.send(session, message);
   }
 
-  #send(session: Session, message: NhrpMessage): void {
-    this.#sessions.send(session, message);
+  #server(): Server | undefined {
+    const { overlay } = this.#context.store.snapshot();
+    return overlay && serverOf(overlay, this.#context.self);
   }
 
   #inOrder(session: Session, work: () => Promise<void>): void {
@@ -228,13 +248,4 @@ export class Responder {
       },
     );
   }
-}
-
-function refusalText(body: NhrpMessage['body']): string {
-  if (body.type === 'error-indication') return `error ${String(body.code)}`;
-  if (!('cies' in body)) return '';
-  const refused = body.cies.filter((one) => one.code !== cieCode.ok);
-  return refused
-    .map((one) => `${one.protocolAddress ?? '?'}/${String(one.prefixLength)}: code ${String(one.code)}`)
-    .join(', ');
 }

@@ -89,27 +89,27 @@ const packet = (source: string, destination: string): NhrpMessage<TrafficIndicat
   message(source, destination, { type: 'traffic-indication', contents: new Uint8Array() });
 
 test('an indication goes to the spoke that sent the packet', () => {
-  const found = indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '10.2.0.7'), at(0));
+  const found = indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '10.2.0.7'), { now: at(0) });
   assert.equal(found?.to, one.id);
   assert.equal(found.about, two.id);
   assert.equal(found.message.hopCount, 15);
 });
 
 const ignored: readonly (readonly [string, ReturnType<typeof indicate>])[] = [
-  ['from a spoke', indicate(storeOf().snapshot(), two, packet('10.99.0.1', '10.2.0.7'), at(0))],
+  ['from a spoke', indicate(storeOf().snapshot(), two, packet('10.99.0.1', '10.2.0.7'), { now: at(0) })],
   [
     'in phase 1',
-    indicate(storeOf(overlayRecord({ phase: 1 })).snapshot(), hub, packet('10.99.0.1', '10.2.0.7'), at(0)),
+    indicate(storeOf(overlayRecord({ phase: 1 })).snapshot(), hub, packet('10.99.0.1', '10.2.0.7'), { now: at(0) }),
   ],
-  ['to multicast', indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '239.1.1.1'), at(0))],
-  ['from an unknown source', indicate(storeOf().snapshot(), hub, packet('192.0.2.1', '10.2.0.7'), at(0))],
-  ['to an unknown destination', indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '192.0.2.1'), at(0))],
-  ['within one node', indicate(storeOf().snapshot(), hub, packet('10.99.0.2', '10.2.0.7'), at(0))],
-  ['to the hub itself', indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '10.99.0.8'), at(0))],
-  ['from another hub', indicate(storeOf().snapshot(), hub, packet('10.99.0.9', '10.2.0.7'), at(0))],
+  ['to multicast', indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '239.1.1.1'), { now: at(0) })],
+  ['from an unknown source', indicate(storeOf().snapshot(), hub, packet('192.0.2.1', '10.2.0.7'), { now: at(0) })],
+  ['to an unknown destination', indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '192.0.2.1'), { now: at(0) })],
+  ['within one node', indicate(storeOf().snapshot(), hub, packet('10.99.0.2', '10.2.0.7'), { now: at(0) })],
+  ['to the hub itself', indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '10.99.0.8'), { now: at(0) })],
+  ['from another hub', indicate(storeOf().snapshot(), hub, packet('10.99.0.9', '10.2.0.7'), { now: at(0) })],
   [
     'without hops left',
-    indicate(storeOf().snapshot(), hub, { ...packet('10.99.0.1', '10.2.0.7'), hopCount: 0 }, at(0)),
+    indicate(storeOf().snapshot(), hub, { ...packet('10.99.0.1', '10.2.0.7'), hopCount: 0 }, { now: at(0) }),
   ],
 ];
 
