@@ -29,6 +29,9 @@ export interface RegistryConfig {
   readonly bfdInterval: Milliseconds;
   readonly bfdMultiplier: number;
   readonly mtu: number;
+  /** Hub tunnels that a spoke keeps up in each cluster; 0: to all hubs of the cluster. */
+  readonly maxConnections: number;
+  readonly fallbackTime: Seconds;
 }
 
 export const defaultRegistryPort = 7443;
@@ -48,6 +51,8 @@ export const registryDefaults = {
   bfdInterval: milliseconds(300),
   bfdMultiplier: 3,
   mtu: 1420,
+  maxConnections: 0,
+  fallbackTime: seconds(30),
 } as const satisfies Partial<RegistryConfig>;
 
 const d = registryDefaults;
@@ -71,6 +76,8 @@ const schema = z
     bfdInterval: text(parseInterval).default(d.bfdInterval),
     bfdMultiplier: z.int().min(1).max(255).default(d.bfdMultiplier),
     mtu: z.int().min(1280, 'is under 1280, the least for IPv6').max(65_535).default(d.mtu),
+    maxConnections: z.int().min(0).max(255).default(d.maxConnections),
+    fallbackTime: duration(0, 0xffff).default(d.fallbackTime),
   })
   .transform(({ http, pool6, ...rest }): RegistryConfig => ({ ...rest, http, pool6 }));
 
@@ -85,6 +92,7 @@ export function formatRegistryConfig(config: RegistryConfig): string {
     holdingTime: `${String(config.holdingTime)}s`,
     negativeHoldingTime: `${String(config.negativeHoldingTime)}s`,
     idleTimeout: `${String(config.idleTimeout)}s`,
+    fallbackTime: `${String(config.fallbackTime)}s`,
     bfdInterval: `${String(config.bfdInterval)}ms`,
   });
 }

@@ -152,6 +152,8 @@ function decodeOverlayConfig(config: wire.OverlayConfig): Result<OverlayConfig> 
     bfdInterval: f.map(f.integer(config.bfdIntervalMs, 10, 60_000), milliseconds),
     bfdMultiplier: f.integer(config.bfdMultiplier, 1, 0xff),
     mtu: f.integer(config.mtu, 1280, 0xffff),
+    maxConnections: f.u8(config.maxConnections),
+    fallbackTime: f.map(f.u16(config.fallbackTimeSeconds), seconds),
     address: f.address(config.address),
     address6: f.optionalAddress(config.address6),
     prefixes: f.prefixes(config.prefixes, limits.nodePrefixes),
@@ -180,6 +182,8 @@ function encodeOverlayConfig(config: OverlayConfig): wire.OverlayConfig {
     bfdIntervalMs: config.bfdInterval,
     bfdMultiplier: config.bfdMultiplier,
     mtu: config.mtu,
+    maxConnections: config.maxConnections,
+    fallbackTimeSeconds: config.fallbackTime,
     address: config.address,
     address6: config.address6 ?? '',
     prefixes: [...config.prefixes],
@@ -195,12 +199,13 @@ function decodeHub(hub: wire.Hub): Result<HubConfig> {
     publicKey: f.optionalAtom(hub.publicKey, parsePublicKey),
     endpoints: f.endpoints(hub.endpoints, limits.endpoints),
     priority: f.u8(hub.priority),
+    cluster: f.u8(hub.cluster),
     prefixes: f.prefixes(hub.prefixes, limits.nodePrefixes),
   });
 }
 
 function encodeHub(hub: HubConfig): wire.Hub {
-  const { node, name, address, address6, publicKey, endpoints, priority, prefixes } = hub;
+  const { node, name, address, address6, publicKey, endpoints, priority, cluster, prefixes } = hub;
   return {
     nodeId: node,
     name,
@@ -209,6 +214,7 @@ function encodeHub(hub: HubConfig): wire.Hub {
     publicKey: publicKey ?? '',
     endpoints: [...endpoints],
     priority,
+    cluster,
     prefixes: [...prefixes],
   };
 }

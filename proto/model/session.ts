@@ -16,6 +16,7 @@ export interface HubConfig {
   readonly endpoints: readonly Endpoint[];
   /** 0 best, 255 worst. */
   readonly priority: number;
+  readonly cluster: number;
   readonly prefixes: readonly Prefix[];
 }
 
@@ -32,6 +33,10 @@ export interface OverlayConfig {
   readonly bfdInterval: Milliseconds;
   readonly bfdMultiplier: number;
   readonly mtu: number;
+  /** Hub tunnels that a spoke keeps up in each cluster; 0: to all hubs of the cluster. */
+  readonly maxConnections: number;
+  /** A better hub takes its place back after it has been Up for so long. */
+  readonly fallbackTime: Seconds;
   /** The node's own. */
   readonly address: Address;
   readonly address6: Address | undefined;

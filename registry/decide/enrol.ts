@@ -19,6 +19,9 @@ export interface EnrolmentRequest {
   readonly endpoints: readonly Endpoint[];
   /** Undefined: any free one. */
   readonly address: Address | undefined;
+  /** Of a hub; undefined: after those that joined before. */
+  readonly priority: number | undefined;
+  readonly cluster: number;
 }
 
 export interface Enrolment {
@@ -33,7 +36,7 @@ const mostEndpoints = 16;
 /**
  * Admits a machine as node `id`. A conflict at commit means that the state moved on: decide again on the new snapshot.
  * Faults: token-unknown, token-expired, token-used-up, role-not-allowed, prefix-not-allowed, prefix-taken, name-taken,
- * address-taken, address-outside-pool, pool-exhausted, hub-needs-endpoint, too-many, no-overlay, conflict (the id is used).
+ * address-taken, address-outside-pool, pool-exhausted, hub-needs-endpoint, not-a-hub, too-many, no-overlay, conflict (the id is used).
  */
 export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId, now: Timestamp): Result<Enrolment> {
   const overlay = snapshot.overlay;
@@ -46,6 +49,9 @@ export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId,
   }
   if (role === 'hub' && request.endpoints.length === 0) {
     return fail('hub-needs-endpoint', 'a hub needs its public endpoint: give --endpoint ADDRESS:PORT');
+  }
+  if (role !== 'hub' && (request.priority !== undefined || request.cluster !== 0)) {
+    return fail('not-a-hub', 'only a hub has a priority and a cluster: leave out --priority and --cluster');
   }
   const tooMany = overLimit(request);
   if (tooMany) return { ok: false, fault: tooMany };
@@ -74,7 +80,8 @@ export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId,
     prefixes,
     tags: token.value.tags,
     endpoints: [...new Set(request.endpoints)],
-    priority: role === 'hub' ? freePriority(snapshot) : 0,
+    priority: role === 'hub' ? (request.priority ?? freePriority(snapshot)) : 0,
+    cluster: role === 'hub' ? request.cluster : 0,
     createdAt: now,
   };
   return ok({ node, transaction: admission(node, token.value) });

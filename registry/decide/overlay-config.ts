@@ -43,6 +43,8 @@ export function overlayConfig(common: CommonConfig, node: NodeRecord): OverlayCo
     bfdInterval: overlay.bfdInterval,
     bfdMultiplier: overlay.bfdMultiplier,
     mtu: overlay.mtu,
+    maxConnections: overlay.maxConnections,
+    fallbackTime: overlay.fallbackTime,
     address: node.address,
     address6: node.address6,
     prefixes: node.prefixes,
@@ -60,6 +62,7 @@ function hubConfig(snapshot: Snapshot, hub: NodeRecord): HubConfig {
     publicKey: multipoint?.publicKey,
     endpoints: hub.endpoints.length > 0 ? hub.endpoints : (multipoint?.endpoints ?? []),
     priority: hub.priority,
+    cluster: hub.cluster,
     prefixes: binding?.prefixes ?? [],
   };
 }

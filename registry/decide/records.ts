@@ -22,6 +22,10 @@ export interface OverlayRecord {
   readonly bfdInterval: Milliseconds;
   readonly bfdMultiplier: number;
   readonly mtu: number;
+  /** Hub tunnels that a spoke keeps up in each cluster; 0: to all hubs of the cluster. */
+  readonly maxConnections: number;
+  /** How long a better hub must be Up before it takes its place back. */
+  readonly fallbackTime: Seconds;
 }
 
 /** An enrolled node, from enrolment until it leaves or is revoked. */
@@ -38,6 +42,8 @@ export interface NodeRecord {
   readonly endpoints: readonly Endpoint[];
   /** Of a hub: 0 best, 255 worst. */
   readonly priority: number;
+  /** Of a hub, 0 to 255: in each cluster spokes keep up tunnels to the best hubs. */
+  readonly cluster: number;
   readonly createdAt: Timestamp;
 }
 

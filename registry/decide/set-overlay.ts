@@ -32,6 +32,8 @@ const setters: Readonly<Record<string, Setter>> = {
   bfdIntervalMs: number(10, 60_000, (overlay, value) => ({ ...overlay, bfdInterval: milliseconds(value) })),
   bfdMultiplier: number(1, 255, (overlay, value) => ({ ...overlay, bfdMultiplier: value })),
   mtu: number(576, 0xffff, (overlay, value) => ({ ...overlay, mtu: value })),
+  maxConnections: number(0, 255, (overlay, value) => ({ ...overlay, maxConnections: value })),
+  fallbackTimeSeconds: number(0, 0xffff, (overlay, value) => ({ ...overlay, fallbackTime: seconds(value) })),
 };
 
 /** Faults: unknown-setting, and those of the value. */

@@ -32,6 +32,8 @@ export interface NodeRow {
   readonly tags: readonly string[];
   readonly agentVersion: string;
   readonly connected: boolean;
+  readonly priority: number;
+  readonly cluster: number;
 }
 
 export interface BindingRow {
@@ -82,6 +84,8 @@ function nodeRow(snapshot: Snapshot, node: NodeRecord, now: Timestamp): NodeRow 
     tags: node.tags,
     agentVersion: binding?.agentVersion ?? '',
     connected: isHeld(snapshot, node.id),
+    priority: node.priority,
+    cluster: node.cluster,
   };
 }
 

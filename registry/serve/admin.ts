@@ -8,6 +8,8 @@ import type {
   CreateTokenResponse,
   RevokeNodeRequest,
   RevokeNodeResponse,
+  SetHubRequest,
+  SetHubResponse,
   SetOverlayRequest,
   SetOverlayResponse,
   Token,
@@ -21,6 +23,7 @@ import { after, seconds, type Timestamp, toMilliseconds } from '#proto/model/tim
 import { reachableBy, transaction } from '#registry/decide/node.ts';
 import type { TokenRecord } from '#registry/decide/records.ts';
 import { findNode, removeNode } from '#registry/decide/removal.ts';
+import { setHub } from '#registry/decide/set-hub.ts';
 import { setOverlay } from '#registry/decide/set-overlay.ts';
 import type { Answers } from './answers.ts';
 import type { Authenticate } from './caller.ts';
@@ -64,6 +67,7 @@ export function adminService(
     clear: unary(context, authenticate, admins, (request) => clear(context, answers, request)),
     revokeNode: unary(context, authenticate, admins, (request) => revokeNode(context, request)),
     setOverlay: unary(context, authenticate, admins, (request) => changeOverlay(context, request)),
+    setHub: unary(context, authenticate, admins, (request) => changeHub(context, request)),
     followNhrp: followNhrp(context, authenticate),
   };
 }
@@ -163,6 +167,16 @@ export async function changeOverlay(
   if (!changed.ok) return changed;
   context.events.add('overlay.changed', '', `${request.key} = ${request.value}`);
   return ok({ overlay: overlayMessage(changed.value.record) });
+}
+
+export async function changeHub(context: RegistryContext, request: SetHubRequest): Promise<Result<SetHubResponse>> {
+  const changed = await decideAndCommit(context.store, (snapshot) =>
+    setHub(snapshot, request.hub, request.key, request.value),
+  );
+  if (!changed.ok) return changed;
+  const { id, name, priority, cluster } = changed.value.node;
+  context.events.add('hub.changed', name, `${request.key} = ${request.value}`);
+  return ok({ id, name, priority, cluster });
 }
 
 function tokenMessage(token: TokenRecord): Token {

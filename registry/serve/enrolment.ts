@@ -167,6 +167,9 @@ function parseEnrolment(request: EnrolRequest): Result<Omit<EnrolmentRequest, 's
   if (!endpoints.ok) return fail(endpoints.fault.code, `endpoints${endpoints.fault.message}`);
   const address = request.address === '' ? ok(undefined) : parseAddress(request.address);
   if (!address.ok) return address;
+  for (const key of ['priority', 'cluster'] as const) {
+    if ((request[key] ?? 0) > 255) return fail('bad-number', `${key}: from 0 to 255`);
+  }
   return ok({
     tokenId: request.tokenId,
     name: name.value,
@@ -174,5 +177,7 @@ function parseEnrolment(request: EnrolRequest): Result<Omit<EnrolmentRequest, 's
     prefixes: prefixes.value,
     endpoints: endpoints.value,
     address: address.value,
+    priority: request.priority,
+    cluster: request.cluster,
   });
 }

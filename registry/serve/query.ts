@@ -96,5 +96,7 @@ export function overlayMessage(overlay: OverlayRecord): Overlay {
     bfdIntervalMs: overlay.bfdInterval,
     bfdMultiplier: overlay.bfdMultiplier,
     mtu: overlay.mtu,
+    maxConnections: overlay.maxConnections,
+    fallbackTimeSeconds: overlay.fallbackTime,
   };
 }

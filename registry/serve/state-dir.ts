@@ -50,6 +50,8 @@ export function overlaySeed(config: RegistryConfig): OverlayRecord {
     bfdInterval: config.bfdInterval,
     bfdMultiplier: config.bfdMultiplier,
     mtu: config.mtu,
+    maxConnections: config.maxConnections,
+    fallbackTime: config.fallbackTime,
   };
 }
 

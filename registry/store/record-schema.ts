@@ -1,5 +1,5 @@
 // The stored form of every record, as zod schemas whose output is the record itself. A field that can be absent is stored
-// as null. Strict: an unknown field is a fault, so a new field needs a new version of the record.
+// as null. Strict: an unknown field is a fault. A field that came later has a default, for records written before it.
 import * as z from 'zod';
 import type {
   BindingRecord,
@@ -54,6 +54,8 @@ export const overlaySchema: z.ZodType<OverlayRecord> = z.strictObject({
   bfdInterval: milliseconds,
   bfdMultiplier: z.int().min(1).max(255),
   mtu: count,
+  maxConnections: z.int().min(0).max(255).default(0),
+  fallbackTime: seconds.default(30 as Seconds),
 });
 
 export const nodeSchema: z.ZodType<NodeRecord> = z.strictObject({
@@ -66,6 +68,7 @@ export const nodeSchema: z.ZodType<NodeRecord> = z.strictObject({
   tags: words,
   endpoints: z.array(endpoint),
   priority: z.int().min(0).max(255),
+  cluster: z.int().min(0).max(255).default(0),
   createdAt: timestamp,
 });
 

@@ -84,6 +84,8 @@ export const spoke: Node = {
   tags: ['branch'],
   agentVersion: '0.1.0',
   connected: true,
+  priority: 0,
+  cluster: 0,
 };
 
 type Handlers = Readonly<Record<string, (request: never) => unknown>>;

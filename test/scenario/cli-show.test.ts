@@ -28,6 +28,8 @@ const overlay = {
   bfdIntervalMs: 300,
   bfdMultiplier: 3,
   mtu: 1420,
+  maxConnections: 0,
+  fallbackTimeSeconds: 30,
 };
 
 const resolved = {
@@ -133,7 +135,7 @@ test('resolve prints the binding, and a refusal ends with 1', async () => {
   assert.equal((await dmwg(['resolve', 'x', '--state-dir', registry.stateDir])).code, 2);
 });
 
-test('orders: token, clear, revoke, overlay set', async () => {
+test('orders: token, clear, revoke, overlay set, hub set', async () => {
   await using dir = await scratchDir();
   const asked: unknown[] = [];
   const note = (answer: unknown) => (request: unknown) => {
@@ -146,6 +148,7 @@ test('orders: token, clear, revoke, overlay set', async () => {
     clear: note({ cleared: 2 }),
     revokeNode: note({ id: '0123456789abcdef', name: 'spoke1' }),
     setOverlay: note({ overlay }),
+    setHub: note({ id: '0123456789abcdef', name: 'hub1', priority: 7, cluster: 0 }),
   });
   const environment = { DMWG_PROFILE: join(registry.stateDir, 'admin.yaml') };
   const token = await dmwg(['token', 'create', '--expires', '2h', '--prefix', '10.7.0.0/16', '-o', 'json'], {
@@ -166,6 +169,9 @@ test('orders: token, clear, revoke, overlay set', async () => {
   assert.equal((await dmwg(['revoke', 'spoke1'], { environment })).out, 'Node spoke1 (0123456789abcdef) is revoked.\n');
   assert.equal((await dmwg(['overlay', 'set', 'phase', '1'], { environment })).code, 0);
   assert.deepEqual(asked.pop(), { key: 'phase', value: '1' });
+  const hub = await dmwg(['hub', 'set', 'hub1', 'priority', '7'], { environment });
+  assert.equal(hub.out, 'Hub hub1 has priority 7 in cluster 0.\n');
+  assert.deepEqual(asked.pop(), { hub: 'hub1', key: 'priority', value: '7' });
   const wrong = await dmwg(['token', 'create', '--uses', '0', '--expires', 'x', '--tag', 'a b'], { environment });
   assert.equal(wrong.code, 2);
   assert.match(wrong.err, /--tag: .*--uses: .*--expires: /);

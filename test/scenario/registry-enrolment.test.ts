@@ -15,7 +15,7 @@ test('sixty machines join at once with one token, each with an address of its ow
   store.force({ put: [{ kind: 'overlay', record: overlayRecord() }] });
   const registry = await registryFor(t, { store: () => store });
   const token = must(parseJoinToken(await registry.token({ uses: 1000 })));
-  const common = { role: '', prefixes: [], endpoints: [], address: '' };
+  const common = { role: '', prefixes: [], endpoints: [], address: '', cluster: 0 };
   const tokenSecret = Buffer.from(token.secret.reveal());
   const requests = await Promise.all(
     Array.from({ length: 60 }, async (_, index): Promise<EnrolRequest> => {

@@ -31,6 +31,7 @@ export const hubs = [
     publicKey: key('H'),
     endpoints: [endpoint('192.0.2.1:51820')],
     priority: 10,
+    cluster: 0,
     prefixes: [],
   },
   {
@@ -41,6 +42,7 @@ export const hubs = [
     publicKey: key('I'),
     endpoints: [endpoint('192.0.2.2:51820')],
     priority: 20,
+    cluster: 0,
     prefixes: [],
   },
 ];
@@ -57,6 +59,8 @@ export const config: OverlayConfig = {
   bfdInterval: milliseconds(300),
   bfdMultiplier: 3,
   mtu: 1420,
+  maxConnections: 0,
+  fallbackTime: seconds(30),
   address: address('10.9.0.10'),
   address6: undefined,
   prefixes: [prefix('192.168.1.0/24')],

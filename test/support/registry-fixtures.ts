@@ -51,6 +51,8 @@ export function overlayRecord(parts: Partial<OverlayRecord> = {}): OverlayRecord
     bfdInterval: milliseconds(300),
     bfdMultiplier: 3,
     mtu: 1420,
+    maxConnections: 0,
+    fallbackTime: seconds(30),
     ...parts,
   };
 }
@@ -66,6 +68,7 @@ export function nodeRecord(number: number, parts: Partial<NodeRecord> = {}): Nod
     tags: [],
     endpoints: [],
     priority: 0,
+    cluster: 0,
     createdAt: at(0),
     ...parts,
   };

@@ -163,6 +163,7 @@ async function enrol(
       prefixes: [],
       endpoints: [],
       address: '',
+      cluster: 0,
       ...parts,
     });
     return { response, identity: { ca: ca.certificate, certificate: pemOf(response.certificate), key } };

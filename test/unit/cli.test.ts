@@ -52,6 +52,8 @@ const node: NodeView = {
   connected: true,
   tags: [],
   agentVersion: null,
+  priority: null,
+  cluster: null,
 };
 
 test('states and attributes of show dmvpn', () => {

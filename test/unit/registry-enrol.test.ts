@@ -40,6 +40,8 @@ function request(parts: Partial<EnrolmentRequest> = {}): EnrolmentRequest {
     prefixes: [],
     endpoints: [],
     address: undefined,
+    priority: undefined,
+    cluster: 0,
     ...parts,
   };
 }

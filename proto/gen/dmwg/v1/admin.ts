@@ -183,6 +183,10 @@ export interface Node {
   agentVersion: string;
   /** Its session is open, here or at another replica. */
   connected: boolean;
+  /** Of a hub: 0 best, 255 worst. */
+  priority: number;
+  /** Of a hub. */
+  cluster: number;
 }
 
 export interface NodeEndpoint {
@@ -258,6 +262,10 @@ export interface Overlay {
   bfdIntervalMs: number;
   bfdMultiplier: number;
   mtu: number;
+  /** Hub tunnels that a spoke keeps up in each cluster; 0: to all hubs of the cluster. */
+  maxConnections: number;
+  /** How long a better hub must be Up before it takes its place back. */
+  fallbackTimeSeconds: number;
 }
 
 export interface SetOverlayRequest {
@@ -268,6 +276,21 @@ export interface SetOverlayRequest {
 
 export interface SetOverlayResponse {
   overlay: Overlay | undefined;
+}
+
+export interface SetHubRequest {
+  /** Name or id. */
+  hub: string;
+  /** "priority" or "cluster", each 0 to 255. */
+  key: string;
+  value: string;
+}
+
+export interface SetHubResponse {
+  id: string;
+  name: string;
+  priority: number;
+  cluster: number;
 }
 
 export interface CreateTokenRequest {
@@ -523,6 +546,8 @@ function createBaseNode(): Node {
     tags: [],
     agentVersion: "",
     connected: false,
+    priority: 0,
+    cluster: 0,
   };
 }
 
@@ -572,6 +597,12 @@ export const Node: MessageFns<Node> = {
     }
     if (message.connected !== false) {
       writer.uint32(112).bool(message.connected);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(120).uint32(message.priority);
+    }
+    if (message.cluster !== 0) {
+      writer.uint32(128).uint32(message.cluster);
     }
     return writer;
   },
@@ -701,6 +732,22 @@ export const Node: MessageFns<Node> = {
             message.connected = reader.bool();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.cluster = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -743,6 +790,8 @@ export const Node: MessageFns<Node> = {
         ? globalThis.String(object.agent_version)
         : "",
       connected: isSet(object.connected) ? globalThis.Boolean(object.connected) : false,
+      priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
+      cluster: isSet(object.cluster) ? globalThis.Number(object.cluster) : 0,
     };
   },
 
@@ -790,6 +839,12 @@ export const Node: MessageFns<Node> = {
     if (message.connected !== false) {
       obj.connected = message.connected;
     }
+    if (message.priority !== 0) {
+      obj.priority = Math.round(message.priority);
+    }
+    if (message.cluster !== 0) {
+      obj.cluster = Math.round(message.cluster);
+    }
     return obj;
   },
 
@@ -814,6 +869,8 @@ export const Node: MessageFns<Node> = {
     message.tags = object.tags?.map((e) => e) || [];
     message.agentVersion = object.agentVersion ?? "";
     message.connected = object.connected ?? false;
+    message.priority = object.priority ?? 0;
+    message.cluster = object.cluster ?? 0;
     return message;
   },
 };
@@ -1826,6 +1883,8 @@ function createBaseOverlay(): Overlay {
     bfdIntervalMs: 0,
     bfdMultiplier: 0,
     mtu: 0,
+    maxConnections: 0,
+    fallbackTimeSeconds: 0,
   };
 }
 
@@ -1866,6 +1925,12 @@ export const Overlay: MessageFns<Overlay> = {
     }
     if (message.mtu !== 0) {
       writer.uint32(96).uint32(message.mtu);
+    }
+    if (message.maxConnections !== 0) {
+      writer.uint32(104).uint32(message.maxConnections);
+    }
+    if (message.fallbackTimeSeconds !== 0) {
+      writer.uint32(112).uint32(message.fallbackTimeSeconds);
     }
     return writer;
   },
@@ -1979,6 +2044,22 @@ export const Overlay: MessageFns<Overlay> = {
             message.mtu = reader.uint32();
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.maxConnections = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.fallbackTimeSeconds = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2031,6 +2112,16 @@ export const Overlay: MessageFns<Overlay> = {
         ? globalThis.Number(object.bfd_multiplier)
         : 0,
       mtu: isSet(object.mtu) ? globalThis.Number(object.mtu) : 0,
+      maxConnections: isSet(object.maxConnections)
+        ? globalThis.Number(object.maxConnections)
+        : isSet(object.max_connections)
+        ? globalThis.Number(object.max_connections)
+        : 0,
+      fallbackTimeSeconds: isSet(object.fallbackTimeSeconds)
+        ? globalThis.Number(object.fallbackTimeSeconds)
+        : isSet(object.fallback_time_seconds)
+        ? globalThis.Number(object.fallback_time_seconds)
+        : 0,
     };
   },
 
@@ -2072,6 +2163,12 @@ export const Overlay: MessageFns<Overlay> = {
     if (message.mtu !== 0) {
       obj.mtu = Math.round(message.mtu);
     }
+    if (message.maxConnections !== 0) {
+      obj.maxConnections = Math.round(message.maxConnections);
+    }
+    if (message.fallbackTimeSeconds !== 0) {
+      obj.fallbackTimeSeconds = Math.round(message.fallbackTimeSeconds);
+    }
     return obj;
   },
 
@@ -2092,6 +2189,8 @@ export const Overlay: MessageFns<Overlay> = {
     message.bfdIntervalMs = object.bfdIntervalMs ?? 0;
     message.bfdMultiplier = object.bfdMultiplier ?? 0;
     message.mtu = object.mtu ?? 0;
+    message.maxConnections = object.maxConnections ?? 0;
+    message.fallbackTimeSeconds = object.fallbackTimeSeconds ?? 0;
     return message;
   },
 };
@@ -2246,6 +2345,224 @@ export const SetOverlayResponse: MessageFns<SetOverlayResponse> = {
     message.overlay = (object.overlay !== undefined && object.overlay !== null)
       ? Overlay.fromPartial(object.overlay)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseSetHubRequest(): SetHubRequest {
+  return { hub: "", key: "", value: "" };
+}
+
+export const SetHubRequest: MessageFns<SetHubRequest> = {
+  encode(message: SetHubRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hub !== "") {
+      writer.uint32(10).string(message.hub);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(26).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetHubRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetHubRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hub = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetHubRequest {
+    return {
+      hub: isSet(object.hub) ? globalThis.String(object.hub) : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: SetHubRequest): unknown {
+    const obj: any = {};
+    if (message.hub !== "") {
+      obj.hub = message.hub;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SetHubRequest>, I>>(base?: I): SetHubRequest {
+    return SetHubRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetHubRequest>, I>>(object: I): SetHubRequest {
+    const message = createBaseSetHubRequest();
+    message.hub = object.hub ?? "";
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseSetHubResponse(): SetHubResponse {
+  return { id: "", name: "", priority: 0, cluster: 0 };
+}
+
+export const SetHubResponse: MessageFns<SetHubResponse> = {
+  encode(message: SetHubResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(24).uint32(message.priority);
+    }
+    if (message.cluster !== 0) {
+      writer.uint32(32).uint32(message.cluster);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetHubResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetHubResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.cluster = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetHubResponse {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
+      cluster: isSet(object.cluster) ? globalThis.Number(object.cluster) : 0,
+    };
+  },
+
+  toJSON(message: SetHubResponse): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.priority !== 0) {
+      obj.priority = Math.round(message.priority);
+    }
+    if (message.cluster !== 0) {
+      obj.cluster = Math.round(message.cluster);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SetHubResponse>, I>>(base?: I): SetHubResponse {
+    return SetHubResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetHubResponse>, I>>(object: I): SetHubResponse {
+    const message = createBaseSetHubResponse();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.priority = object.priority ?? 0;
+    message.cluster = object.cluster ?? 0;
     return message;
   },
 };
@@ -4159,6 +4476,15 @@ export const AdminServiceService = {
     responseSerialize: (value: SetOverlayResponse): Buffer => Buffer.from(SetOverlayResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetOverlayResponse => SetOverlayResponse.decode(value),
   },
+  setHub: {
+    path: "/dmwg.v1.AdminService/SetHub" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetHubRequest): Buffer => Buffer.from(SetHubRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetHubRequest => SetHubRequest.decode(value),
+    responseSerialize: (value: SetHubResponse): Buffer => Buffer.from(SetHubResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetHubResponse => SetHubResponse.decode(value),
+  },
   /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
   followNhrp: {
     path: "/dmwg.v1.AdminService/FollowNhrp" as const,
@@ -4180,6 +4506,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** By id or name. The node's certificate is worthless at once, and its address, name and prefixes are free. */
   revokeNode: handleUnaryCall<RevokeNodeRequest, RevokeNodeResponse>;
   setOverlay: handleUnaryCall<SetOverlayRequest, SetOverlayResponse>;
+  setHub: handleUnaryCall<SetHubRequest, SetHubResponse>;
   /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
   followNhrp: handleServerStreamingCall<FollowNhrpRequest, FollowNhrpResponse>;
 }
@@ -4276,6 +4603,21 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetOverlayResponse) => void,
+  ): ClientUnaryCall;
+  setHub(
+    request: SetHubRequest,
+    callback: (error: ServiceError | null, response: SetHubResponse) => void,
+  ): ClientUnaryCall;
+  setHub(
+    request: SetHubRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetHubResponse) => void,
+  ): ClientUnaryCall;
+  setHub(
+    request: SetHubRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetHubResponse) => void,
   ): ClientUnaryCall;
   /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
   followNhrp(request: FollowNhrpRequest, options?: Partial<CallOptions>): ClientReadableStream<FollowNhrpResponse>;

@@ -39,6 +39,12 @@ export interface EnrolRequest {
   endpoints: string[];
   /** Asks for this node address; empty for any free one. */
   address: string;
+  /** Of a hub: 0 best, 255 worst. Absent: after those that joined before. */
+  priority?:
+    | number
+    | undefined;
+  /** Of a hub: 0 to 255. */
+  cluster: number;
 }
 
 export interface EnrolResponse {
@@ -80,6 +86,8 @@ function createBaseEnrolRequest(): EnrolRequest {
     prefixes: [],
     endpoints: [],
     address: "",
+    priority: undefined,
+    cluster: 0,
   };
 }
 
@@ -108,6 +116,12 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
     }
     if (message.address !== "") {
       writer.uint32(66).string(message.address);
+    }
+    if (message.priority !== undefined) {
+      writer.uint32(72).uint32(message.priority);
+    }
+    if (message.cluster !== 0) {
+      writer.uint32(80).uint32(message.cluster);
     }
     return writer;
   },
@@ -189,6 +203,22 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
             message.address = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.cluster = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -221,6 +251,8 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
         ? object.endpoints.map((e: any) => globalThis.String(e))
         : [],
       address: isSet(object.address) ? globalThis.String(object.address) : "",
+      priority: isSet(object.priority) ? globalThis.Number(object.priority) : undefined,
+      cluster: isSet(object.cluster) ? globalThis.Number(object.cluster) : 0,
     };
   },
 
@@ -250,6 +282,12 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
     if (message.address !== "") {
       obj.address = message.address;
     }
+    if (message.priority !== undefined) {
+      obj.priority = Math.round(message.priority);
+    }
+    if (message.cluster !== 0) {
+      obj.cluster = Math.round(message.cluster);
+    }
     return obj;
   },
 
@@ -266,6 +304,8 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
     message.prefixes = object.prefixes?.map((e) => e) || [];
     message.endpoints = object.endpoints?.map((e) => e) || [];
     message.address = object.address ?? "";
+    message.priority = object.priority ?? undefined;
+    message.cluster = object.cluster ?? 0;
     return message;
   },
 };

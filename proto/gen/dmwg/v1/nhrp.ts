@@ -166,6 +166,10 @@ export interface OverlayConfig {
   address: string;
   address6: string;
   prefixes: string[];
+  /** Hub tunnels that a spoke keeps up in each cluster; 0: to all hubs of the cluster. */
+  maxConnections: number;
+  /** A better hub or registry address takes its place back after it has been Up for so long. */
+  fallbackTimeSeconds: number;
 }
 
 export interface Hub {
@@ -179,6 +183,8 @@ export interface Hub {
   /** 0 best, 255 worst. */
   priority: number;
   prefixes: string[];
+  /** In each cluster a spoke keeps up tunnels to the best hubs; the lowest cluster's carry the traffic. */
+  cluster: number;
 }
 
 /** For hubs: every node that has a tunnel to this hub. */
@@ -1291,6 +1297,8 @@ function createBaseOverlayConfig(): OverlayConfig {
     address: "",
     address6: "",
     prefixes: [],
+    maxConnections: 0,
+    fallbackTimeSeconds: 0,
   };
 }
 
@@ -1337,6 +1345,12 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
     }
     for (const v of message.prefixes) {
       writer.uint32(114).string(v!);
+    }
+    if (message.maxConnections !== 0) {
+      writer.uint32(120).uint32(message.maxConnections);
+    }
+    if (message.fallbackTimeSeconds !== 0) {
+      writer.uint32(128).uint32(message.fallbackTimeSeconds);
     }
     return writer;
   },
@@ -1466,6 +1480,22 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
             message.prefixes.push(reader.string());
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.maxConnections = reader.uint32();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.fallbackTimeSeconds = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1522,6 +1552,16 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
       prefixes: globalThis.Array.isArray(object?.prefixes)
         ? object.prefixes.map((e: any) => globalThis.String(e))
         : [],
+      maxConnections: isSet(object.maxConnections)
+        ? globalThis.Number(object.maxConnections)
+        : isSet(object.max_connections)
+        ? globalThis.Number(object.max_connections)
+        : 0,
+      fallbackTimeSeconds: isSet(object.fallbackTimeSeconds)
+        ? globalThis.Number(object.fallbackTimeSeconds)
+        : isSet(object.fallback_time_seconds)
+        ? globalThis.Number(object.fallback_time_seconds)
+        : 0,
     };
   },
 
@@ -1569,6 +1609,12 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
     if (message.prefixes?.length) {
       obj.prefixes = message.prefixes;
     }
+    if (message.maxConnections !== 0) {
+      obj.maxConnections = Math.round(message.maxConnections);
+    }
+    if (message.fallbackTimeSeconds !== 0) {
+      obj.fallbackTimeSeconds = Math.round(message.fallbackTimeSeconds);
+    }
     return obj;
   },
 
@@ -1591,12 +1637,24 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
     message.address = object.address ?? "";
     message.address6 = object.address6 ?? "";
     message.prefixes = object.prefixes?.map((e) => e) || [];
+    message.maxConnections = object.maxConnections ?? 0;
+    message.fallbackTimeSeconds = object.fallbackTimeSeconds ?? 0;
     return message;
   },
 };
 
 function createBaseHub(): Hub {
-  return { nodeId: "", name: "", address: "", address6: "", publicKey: "", endpoints: [], priority: 0, prefixes: [] };
+  return {
+    nodeId: "",
+    name: "",
+    address: "",
+    address6: "",
+    publicKey: "",
+    endpoints: [],
+    priority: 0,
+    prefixes: [],
+    cluster: 0,
+  };
 }
 
 export const Hub: MessageFns<Hub> = {
@@ -1624,6 +1682,9 @@ export const Hub: MessageFns<Hub> = {
     }
     for (const v of message.prefixes) {
       writer.uint32(66).string(v!);
+    }
+    if (message.cluster !== 0) {
+      writer.uint32(72).uint32(message.cluster);
     }
     return writer;
   },
@@ -1705,6 +1766,14 @@ export const Hub: MessageFns<Hub> = {
             message.prefixes.push(reader.string());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.cluster = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1737,6 +1806,7 @@ export const Hub: MessageFns<Hub> = {
         : [],
       priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
       prefixes: globalThis.Array.isArray(object?.prefixes) ? object.prefixes.map((e: any) => globalThis.String(e)) : [],
+      cluster: isSet(object.cluster) ? globalThis.Number(object.cluster) : 0,
     };
   },
 
@@ -1766,6 +1836,9 @@ export const Hub: MessageFns<Hub> = {
     if (message.prefixes?.length) {
       obj.prefixes = message.prefixes;
     }
+    if (message.cluster !== 0) {
+      obj.cluster = Math.round(message.cluster);
+    }
     return obj;
   },
 
@@ -1782,6 +1855,7 @@ export const Hub: MessageFns<Hub> = {
     message.endpoints = object.endpoints?.map((e) => e) || [];
     message.priority = object.priority ?? 0;
     message.prefixes = object.prefixes?.map((e) => e) || [];
+    message.cluster = object.cluster ?? 0;
     return message;
   },
 };
