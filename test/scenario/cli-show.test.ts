@@ -98,6 +98,8 @@ test('show prints the promised fields, through the socket and through the profil
       connected: true,
       tags: ['branch'],
       agentVersion: '0.1.0',
+      priority: null,
+      cluster: null,
     },
   ]);
   const bindings = await dmwg(['show', 'nhrp', '-o', 'yaml'], { environment });
