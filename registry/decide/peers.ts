@@ -32,29 +32,28 @@ export function peerOf(snapshot: Snapshot, hub: NodeId, node: NodeRecord, now: T
 }
 
 /**
- * What a hub that has the peers `before` must know now; `ids`: the nodes that may have changed, undefined for any. A peer whose
- * node is missing without a revocation stays, as the registry may have lost its data, until another node has something of it.
+ * What a hub that has the peers `before` must learn of the nodes that may have changed; it costs what `ids` are. A peer whose node
+ * is missing without a revocation stays, as the registry may have lost its data, until another node has something of it: ask
+ * for the missing ones again with every change.
  */
-export function nextPeers(
+export function peerDelta(
   before: ReadonlyMap<NodeId, HubPeer>,
   snapshot: Snapshot,
   hub: NodeRecord,
   now: Timestamp,
-  ids?: ReadonlySet<NodeId>,
-): Map<NodeId, HubPeer> {
-  const after = ids ? new Map(before) : peersOf(snapshot, hub, now);
-  for (const id of ids ?? []) {
+  ids: Iterable<NodeId>,
+): PeerDelta {
+  const upsert: HubPeer[] = [];
+  const remove: NodeId[] = [];
+  for (const id of ids) {
     const node = snapshot.nodes.get(id);
+    const known = before.get(id);
     const peer = node && peerOf(snapshot, hub.id, node, now);
-    if (peer) after.set(id, peer);
-    else after.delete(id);
+    if (peer && !sameValue(known, peer)) upsert.push(peer);
+    const stays = peer ?? (!node && known && !snapshot.revoked.has(id) && !isReplaced(snapshot, known));
+    if (known && !stays) remove.push(id);
   }
-  for (const [id, peer] of before) {
-    if (snapshot.nodes.has(id)) continue;
-    if (snapshot.revoked.has(id) || isReplaced(snapshot, peer)) after.delete(id);
-    else after.set(id, peer);
-  }
-  return after;
+  return { upsert, remove };
 }
 
 /** Whether others have by now what this missing node had. */
@@ -66,11 +65,4 @@ function isReplaced(snapshot: Snapshot, { node, address, address6, prefixes, int
     ...interfaces.map((one) => snapshot.nodeByKey.get(one.publicKey)),
   ];
   return owners.some((owner) => owner !== undefined && owner !== node);
-}
-
-export function peerDelta(before: ReadonlyMap<NodeId, HubPeer>, after: ReadonlyMap<NodeId, HubPeer>): PeerDelta {
-  return {
-    upsert: [...after.values()].filter((peer) => !sameValue(before.get(peer.node), peer)),
-    remove: [...before.keys()].filter((id) => !after.has(id)),
-  };
 }

@@ -213,7 +213,11 @@ export class Responder {
   ): Promise<void> {
     const outcome = await decideAndCommit(this.#context.store, (snapshot) => {
       const node = admit(snapshot, session.node);
-      return node.ok ? ok(purgeByNode(snapshot, node.value, request, this.#server())) : node;
+      if (!node.ok) return node;
+      const decision = purgeByNode(snapshot, node.value, request, this.#server());
+      // It is not to register again by itself.
+      if (decision.transaction?.delete.some(({ kind }) => kind === 'binding')) session.registered = false;
+      return ok(decision);
     });
     // Without a reply the node repeats it.
     if (outcome.ok && outcome.value.reply) this.#send(session, outcome.value.reply);

@@ -6,7 +6,7 @@ import type { Fault } from '#proto/model/result.ts';
 import type { Timestamp } from '#proto/model/time.ts';
 import { sameValue } from '#registry/decide/equal.ts';
 import { type CommonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
-import { nextPeers, peerDelta, peersOf } from '#registry/decide/peers.ts';
+import { peerDelta, peersOf } from '#registry/decide/peers.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import type { Snapshot } from '#registry/decide/state.ts';
 import { RttMeter } from './rtt.ts';
@@ -21,8 +21,9 @@ export interface Pipe {
 
 /** Messages that wait while the pipe is full. State (configuration, peers) is not among them: only its newest is sent. */
 const mostWaiting = 512;
-/** Peers in one message, well below what a message may carry. */
-const chunk = 1000;
+/** Octets and nodes in one message of peers, well below the 4 MiB that a node takes. */
+const longestChunk = 1_000_000;
+const mostRemoved = 10_000;
 
 /** One node's session at this replica: what it was told, and what it must be told next. */
 export class Session {
@@ -45,7 +46,11 @@ export class Session {
   #blocked = false;
   #ended = false;
   #config: OverlayConfig | undefined;
+  /** What #config was made of. */
+  #configOf: { readonly common: CommonConfig; readonly node: NodeRecord } | undefined;
   #peers: Map<NodeId, HubPeer> | undefined;
+  /** Peers without a node in the store. */
+  readonly #missing = new Set<NodeId>();
 
   constructor(node: NodeId, pipe: Pipe, since: Timestamp) {
     this.node = node;
@@ -95,6 +100,8 @@ export class Session {
   /** Sends the configuration if it is not what the node has. */
   syncConfig(common: CommonConfig, node: NodeRecord): void {
     if (!this.greeted || this.#blocked) return;
+    if (this.#configOf?.common === common && this.#configOf.node === node) return;
+    this.#configOf = { common, node };
     const config = overlayConfig(common, node);
     if (sameValue(config, this.#config)) return;
     this.#config = config;
@@ -104,15 +111,20 @@ export class Session {
   /** Brings a hub's list of peers up to date: all of it, or what may have changed of these nodes. */
   syncPeers(snapshot: Snapshot, hub: NodeRecord, now: Timestamp, ids?: ReadonlySet<NodeId>): void {
     if (!this.greeted || this.#blocked || hub.role !== 'hub') return;
-    const before = this.#peers;
-    if (!before) {
+    const peers = this.#peers;
+    if (!peers) {
       this.#peers = peersOf(snapshot, hub, now);
       this.#sendPeers(true, [...this.#peers.values()], []);
       return;
     }
-    const after = nextPeers(before, snapshot, hub, now, ids);
-    const { upsert, remove } = peerDelta(before, after);
-    this.#peers = after;
+    const due = new Set([...(ids ?? [...snapshot.nodes.keys(), ...peers.keys()]), ...this.#missing]);
+    const { upsert, remove } = peerDelta(peers, snapshot, hub, now, due);
+    for (const peer of upsert) peers.set(peer.node, peer);
+    for (const id of remove) peers.delete(id);
+    for (const id of due) {
+      if (peers.has(id) && !snapshot.nodes.has(id)) this.#missing.add(id);
+      else this.#missing.delete(id);
+    }
     if (upsert.length > 0 || remove.length > 0) this.#sendPeers(false, upsert, remove);
   }
 
@@ -131,16 +143,32 @@ export class Session {
   }
 
   #sendPeers(snapshot: boolean, upsert: readonly HubPeer[], remove: readonly NodeId[]): void {
-    for (let start = 0; ; start += chunk) {
-      const complete = start + chunk >= upsert.length && start + chunk >= remove.length;
+    const parts = chunks(upsert);
+    const count = Math.max(1, parts.length, Math.ceil(remove.length / mostRemoved));
+    for (let index = 0; index < count; index++) {
       this.send({
         type: 'peer-sync',
-        snapshot: snapshot && start === 0,
-        upsert: upsert.slice(start, start + chunk),
-        remove: remove.slice(start, start + chunk),
-        complete,
+        snapshot: snapshot && index === 0,
+        upsert: parts[index] ?? [],
+        remove: remove.slice(index * mostRemoved, (index + 1) * mostRemoved),
+        complete: index === count - 1,
       });
-      if (complete) return;
     }
   }
+}
+
+/** Parts of at most `longestChunk` octets. Protocol buffers are shorter than JSON, which names every field. */
+function chunks(peers: readonly HubPeer[]): HubPeer[][] {
+  const parts: HubPeer[][] = [];
+  let room = 0;
+  for (const peer of peers) {
+    const size = JSON.stringify(peer).length;
+    if (size > room || parts.length === 0) {
+      parts.push([]);
+      room = longestChunk;
+    }
+    parts.at(-1)?.push(peer);
+    room -= size;
+  }
+  return parts;
 }

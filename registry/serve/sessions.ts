@@ -3,16 +3,14 @@ import type { NhrpMessage } from '#proto/model/nhrp.ts';
 import { count, type Direction } from '#proto/model/nhrp-counters.ts';
 import type { Fault } from '#proto/model/result.ts';
 import { type Milliseconds, milliseconds } from '#proto/model/time.ts';
-import { sameValue } from '#registry/decide/equal.ts';
-import { type CommonConfig, commonConfig } from '#registry/decide/overlay-config.ts';
 import { admit, requireOverlay } from '#registry/decide/admit.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
+import type { Snapshot } from '#registry/decide/state.ts';
 import type { StoreChange } from '#registry/store/port.ts';
+import { Configs, pick } from './configs.ts';
 import type { RegistryContext } from './context.ts';
 import { type Pipe, Session } from './session.ts';
 
-/** Configuration goes to everybody: changes that come together are sent together. */
-const configDelay = 20;
 /** Pings at the start of a session, so that its round trip is known before the first rendezvous. */
 const firstPings = [0, 100, 300];
 const pingInterval = 10_000;
@@ -33,8 +31,9 @@ export class Sessions {
   readonly #open = new Map<NodeId, Session>();
   readonly #timers = new Map<Session, NodeJS.Timeout>();
   readonly #unsubscribe: () => void;
-  #common: CommonConfig | undefined;
-  #configTimer: NodeJS.Timeout | undefined;
+  /** Those of hubs. */
+  readonly #hubs = new Set<Session>();
+  readonly #configs: Configs;
   /** Called when a session opened or ended. */
   onOpenOrEnd: () => void = () => undefined;
   /** Called when a node can be told something again. */
@@ -43,6 +42,7 @@ export class Sessions {
   constructor(context: RegistryContext, peers: Peers) {
     this.#context = context;
     this.#peers = peers;
+    this.#configs = new Configs(context, this.#open);
     this.#unsubscribe = context.store.onChange((changes) => {
       this.#changed(changes);
     });
@@ -57,6 +57,7 @@ export class Sessions {
     this.#open.get(node.id)?.goodbye('replaced', 'a newer session of this node took over');
     const session = new Session(node.id, pipe, this.#context.clock.date());
     this.#open.set(node.id, session);
+    if (node.role === 'hub') this.#hubs.add(session);
     this.#context.events.calm('node.unknown', node.id);
     this.#context.events.add('session.opened', node.name);
     this.onOpenOrEnd();
@@ -68,6 +69,7 @@ export class Sessions {
     session.end();
     clearTimeout(this.#timers.get(session));
     this.#timers.delete(session);
+    this.#hubs.delete(session);
     if (this.#open.get(session.node) !== session) return;
     this.#open.delete(session.node);
     this.#context.events.add('session.closed', this.#name(session.node));
@@ -89,7 +91,7 @@ export class Sessions {
     const { store, clock } = this.#context;
     const snapshot = store.snapshot();
     const node = snapshot.nodes.get(session.node);
-    const common = this.#commonNow();
+    const common = this.#configs.common();
     if (!node || !common) return;
     session.syncConfig(common, node);
     session.syncPeers(snapshot, node, clock.date());
@@ -136,31 +138,36 @@ export class Sessions {
   /** Tells every node to go elsewhere, and stops. */
   drain(): void {
     this.#unsubscribe();
-    clearTimeout(this.#configTimer);
+    this.#configs.stop();
     for (const session of this.#open.values()) session.goodbye('draining', 'this registry stops');
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
   }
 
   #changed(changes: readonly StoreChange[]): void {
-    const ids = touchedNodes(changes);
     const { store, clock, events } = this.#context;
     const snapshot = store.snapshot();
     const ready = requireOverlay(snapshot);
     if (ready.ok) events.calm('overlay.missing', '');
     else events.alarm('overlay.missing', '', ready.fault.message);
-    for (const session of this.#open.values()) {
-      const node = admit(snapshot, session.node);
-      if (!node.ok) this.#dismiss(session, node.fault);
-      else if (node.value.role === 'hub' && (ids === undefined || ids.size > 0)) {
-        session.syncPeers(snapshot, node.value, clock.date(), ids);
-      }
+    const ids = concerned(changes);
+    if (ids?.size === 0) return;
+    for (const session of ids ? pick(this.#open, ids) : this.#open.values()) this.#review(snapshot, session);
+    for (const session of this.#hubs) {
+      const hub = admit(snapshot, session.node);
+      if (hub.ok) session.syncPeers(snapshot, hub.value, clock.date(), ids);
     }
-    if (ids?.size === 0 && !changes.some((change) => change.kind === 'overlay')) return;
-    this.#configTimer ??= setTimeout(() => {
-      this.#configTimer = undefined;
-      this.#syncConfigs();
-    }, configDelay);
+    this.#configs.changed(ids);
+  }
+
+  /** Ends a session that the store does not bear out any more. */
+  #review(snapshot: Snapshot, session: Session): void {
+    const node = admit(snapshot, session.node);
+    if (!node.ok) this.#dismiss(session, node.fault);
+    else if (session.registered && !snapshot.bindings.has(session.node)) {
+      // The node believes itself registered until its next refresh; it comes back at once, and registers.
+      session.end({ code: 'unavailable', message: 'the registration is not in the store any more: register again' });
+    }
   }
 
   /** Goodbye is for a node that is shut out; one that is missing keeps what it has, and comes back. */
@@ -168,25 +175,6 @@ export class Sessions {
     if (fault.code === 'unknown-node') this.#context.events.alarm('node.unknown', session.node, fault.message);
     if (fault.code === 'revoked') session.goodbye('revoked', fault.message);
     else session.end(fault);
-  }
-
-  #syncConfigs(): void {
-    const common = this.#commonNow();
-    if (!common) return;
-    const { nodes } = this.#context.store.snapshot();
-    for (const session of this.#open.values()) {
-      const node = nodes.get(session.node);
-      if (node) session.syncConfig(common, node);
-    }
-  }
-
-  /** The same object as before as long as its content is the same. */
-  #commonNow(): CommonConfig | undefined {
-    const snapshot = this.#context.store.snapshot();
-    if (!snapshot.overlay) return undefined;
-    const fresh = commonConfig(snapshot, snapshot.overlay);
-    if (!this.#common || !sameValue(fresh, this.#common)) this.#common = fresh;
-    return this.#common;
   }
 
   #pingLater(session: Session, count: number): void {
@@ -206,6 +194,14 @@ export class Sessions {
   #name(node: NodeId): string {
     return this.#context.store.snapshot().nodes.get(node)?.name ?? node;
   }
+}
+
+/** The nodes of which something is to be looked at; undefined: all of them. */
+function concerned(changes: readonly StoreChange[]): Set<NodeId> | undefined {
+  if (changes.some(({ kind }) => kind === 'overlay')) return undefined;
+  const ids = touchedNodes(changes);
+  for (const change of changes) if (change.kind === 'revocation') ids?.add(change.id);
+  return ids;
 }
 
 /** Undefined: any. */
