@@ -1,6 +1,7 @@
 // The host of this agent: the kernel read and changed through `ip`, `wg` and `nft`, and the key files.
 import { join } from 'node:path';
 import { ProgramError } from '#proto/kit/errors.ts';
+import type { PublicKey } from '#proto/model/key.ts';
 import { applyChanges } from './apply/changes.ts';
 import { createWireguard } from './apply/wireguard.ts';
 import { diff } from './decide/diff.ts';
@@ -8,7 +9,7 @@ import { firewallTable, type HostState } from './decide/host.ts';
 import { execute } from './io/exec.ts';
 import { createKeyStore } from './io/state-dir-keys.ts';
 import { procSysctls } from './io/sysctl.ts';
-import type { World } from './loop.ts';
+import type { World } from './world.ts';
 import { observeActivity } from './observe/activity.ts';
 import { observeHost } from './observe/host.ts';
 import { observePeers } from './observe/wireguard.ts';
@@ -25,14 +26,32 @@ export function createHost(stateDir: string, interfacePrefix: string): Host {
     keyFile: (name: string) => join(stateDir, 'keys', `${name}.key`),
     table,
   };
+  let checked = false;
   return {
-    observe: (desiredSysctls) =>
-      observeHost({ run: execute, interfacePrefix, desiredSysctls, readSysctl: (name) => procSysctls.read(name) }),
+    observe: async (desiredSysctls) => {
+      const readSysctl = (name: string): Promise<string | undefined> => procSysctls.read(name);
+      const host = await observeHost({ run: execute, interfacePrefix, desiredSysctls, readSysctl });
+      // Afterwards whatever has these names was made here.
+      if (!checked) {
+        const foreign = foreignInterface(host, await keys.publicKeys());
+        if (foreign !== undefined) throw new ProgramError(`${foreign}: its key is not in ${join(stateDir, 'keys')}`);
+      }
+      checked = true;
+      return host;
+    },
     apply: (changes) => applyChanges(changes, hands),
     makeKey: async (name) => (await keys.interfaceKey(name)).publicKey,
     observePeers: (name) => observePeers(execute, name),
     observeActivity: () => observeActivity(execute, table),
   };
+}
+
+/** Says so if something that has our name is another's. One without a key, or that does not answer, is half made. */
+export function foreignInterface(host: HostState, own: ReadonlySet<PublicKey>): string | undefined {
+  const foreign = [...host.interfaces.values()].find(({ publicKey }) => publicKey !== undefined && !own.has(publicKey));
+  if (!foreign) return undefined;
+  const { name } = foreign;
+  return `${name} belongs to someone else: delete it (\`ip link delete ${name}\`) or take another --interface-prefix`;
 }
 
 const nothing: HostState = { interfaces: new Map(), routes: new Map(), firewall: undefined, sysctls: new Map() };

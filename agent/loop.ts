@@ -4,42 +4,22 @@
 import type { Clock } from '#proto/kit/clock.ts';
 import { errorText } from '#proto/kit/errors.ts';
 import type { Logger } from '#proto/kit/log.ts';
-import type { Address } from '#proto/model/address.ts';
-import type { PublicKey } from '#proto/model/key.ts';
-import type { NodeMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { applyChanges as fold } from './decide/apply-changes.ts';
-import { type Change, subjectOf } from './decide/change.ts';
+import { subjectOf } from './decide/change.ts';
 import { desiredHost, notices } from './decide/desired.ts';
-import { type BfdSession, desiredBfd } from './decide/desired-bfd.ts';
+import { desiredBfd } from './decide/desired-bfd.ts';
 import { diff } from './decide/diff.ts';
-import { type Effect, type Event, eventSubject, type ObservedPeer, type PathId, type Turn } from './decide/event.ts';
+import { type Effect, type Event, eventSubject, type Turn } from './decide/event.ts';
 import type { HostState } from './decide/host.ts';
-import { isSafe, replacements, sameInputs } from './decide/pass.ts';
+import { isSafe, keepUnreadable, replacements, sameInputs, takenPorts } from './decide/pass.ts';
+import { type Attempt, dueChanges, type Failures, failureText, longestWait, nextFailures } from './decide/retry.ts';
 import type { AgentState } from './decide/state.ts';
 import { sameSaved } from './decide/restore.ts';
 import { step } from './decide/step.ts';
 import { nextWake } from './decide/wake.ts';
-
-/** What the loop needs of the world. */
-export interface World {
-  observe(sysctls: ReadonlyMap<string, string>): Promise<HostState>;
-  /** Does what it can; an error per change that failed. */
-  apply(
-    changes: readonly Change[],
-  ): Promise<readonly { readonly change: Change; readonly error: string | undefined }[]>;
-  makeKey(name: string): Promise<PublicKey>;
-  observePeers(name: string): Promise<ReadonlyMap<PublicKey, ObservedPeer>>;
-  observeActivity(): Promise<readonly Address[]>;
-  observeLocalAddresses(state: AgentState): Promise<readonly Address[]>;
-  send(message: NodeMessage): void;
-  setBfd(sessions: ReadonlyMap<PathId, BfdSession>): void;
-  kickBfd(path: PathId): void;
-  /** Whether first packets are to be noticed. */
-  setNoticing(wanted: boolean): void;
-  /** The state changed: keep it. */
-  save(state: AgentState): void;
-}
+import { createLooks } from './looks.ts';
+import type { World } from './world.ts';
 
 export interface LoopOptions {
   readonly world: World;
@@ -56,7 +36,7 @@ export interface Loop {
   /** The kernel may have changed: look again. */
   readonly look: () => void;
   readonly state: () => AgentState;
-  /** What failed in the last pass. */
+  /** What fails, and is tried again. */
   readonly faults: () => readonly string[];
   readonly run: (signal: AbortSignal) => Promise<void>;
 }
@@ -76,7 +56,15 @@ export function createLoop(options: LoopOptions): Loop {
   let saved: AgentState | undefined;
   let picture: HostState | undefined;
   let lookAt = clock.now();
-  let faults: readonly string[] = [];
+  /** Of the passes themselves; how often in a row. */
+  let passFault: string | undefined;
+  let failedPasses = 0;
+  /** Of changes, by what they are about. */
+  let failures: Failures = new Map();
+  /** Of what was seen. */
+  let sights: readonly string[] = [];
+  /** Interfaces whose key could not be had. */
+  const keyless = new Map<string, { readonly error: string; readonly retryAt: Instant }>();
   const queue: Event[] = [];
   let wake: (() => void) | undefined;
 
@@ -85,14 +73,20 @@ export function createLoop(options: LoopOptions): Loop {
     wake?.();
   };
   const look = (): void => {
-    lookAt = Math.min(lookAt, clock.now() + verifyMs) as Instant;
+    // Its lines come in crowds: one look will see them all.
+    const at = (clock.now() + verifyMs) as Instant;
+    if (at >= lookAt) return;
+    lookAt = at;
     wake?.();
   };
+
+  const looks = createLooks({ world, post, logger });
 
   async function sleep(signal: AbortSignal): Promise<void> {
     if (queue.length > 0 || signal.aborted) return;
     const now = clock.now();
-    const due = Math.min(nextWake(state, now) ?? Infinity, lookAt, now + periodicMs);
+    const retries = [...keyless.values()].map(({ retryAt }) => retryAt);
+    const due = Math.min(nextWake(state, now) ?? Infinity, lookAt, now + periodicMs, ...retries);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, Math.max(due - now, shortestSleepMs));
       wake = () => {
@@ -109,6 +103,7 @@ export function createLoop(options: LoopOptions): Loop {
   /** Steps through the queue, or once without an event; keys are made at once, so that no pass goes without them. */
   async function decide(): Promise<Effect[]> {
     const effects: Effect[] = [];
+    for (const [name, { retryAt }] of keyless) if (retryAt <= clock.now()) await makeKey(name);
     do {
       const event = queue.shift() ?? ({ kind: 'tick' } as const);
       const turn: Turn = { now: clock.now(), random, effects: [] };
@@ -120,92 +115,98 @@ export function createLoop(options: LoopOptions): Loop {
   }
 
   async function settle(effect: Effect, rest: Effect[]): Promise<void> {
-    if (effect.kind === 'make-key') {
-      const publicKey = await world.makeKey(effect.interface);
-      queue.push({ kind: 'key-made', interface: effect.interface, publicKey });
-    } else if (effect.kind === 'send') world.send(effect.message);
+    if (effect.kind === 'make-key') await makeKey(effect.interface);
+    else if (effect.kind === 'send') world.send(effect.message);
     else if (effect.kind === 'log') logger[effect.level](effect.fields, effect.message);
     else rest.push(effect);
   }
 
+  /** Without its key an interface is left as it is. */
+  async function makeKey(name: string): Promise<void> {
+    try {
+      const publicKey = await world.makeKey(name);
+      keyless.delete(name);
+      queue.push({ kind: 'key-made', interface: name, publicKey });
+    } catch (error) {
+      const text = errorText(error);
+      if (keyless.get(name)?.error !== text) logger.error({ interface: name, error: text }, 'no key');
+      keyless.set(name, { error: text, retryAt: (clock.now() + retryMs) as Instant });
+    }
+  }
+
   async function pass(effects: readonly Effect[]): Promise<void> {
-    if (!state.config && state.revoked === undefined) return;
     const now = clock.now();
+    if (!state.config && state.revoked === undefined) {
+      lookAt = (now + periodicMs) as Instant;
+      return;
+    }
     const replaced = effects.filter((effect) => effect.kind === 'replace-peer');
-    if (!picture || lookAt <= now) await observe();
+    if (lookAt <= now || (!picture && passFault === undefined)) await observe();
+    else if (!picture) return;
     else if (done && replaced.length === 0 && sameInputs(done, state)) return;
     const desired = desiredHost(state);
     if (!picture) return;
+    const seen = picture;
+    const wanted = diff(seen, desired).filter((change) => isSafe(state, seen, change));
     const changes = [
-      ...diff(picture, desired).filter((change) => isSafe(state, change)),
-      ...replacements(state, { desired, picture }, replaced),
+      ...dueChanges(wanted, failures, clock.now()),
+      ...replacements(state, { desired, picture }, replaced).filter((change) => isSafe(state, seen, change)),
     ];
     done = state;
-    if (changes.length === 0) {
-      faults = [];
-      return;
+    const results = changes.length === 0 ? [] : await world.apply(changes);
+    const before = failures;
+    failures = nextFailures(before, wanted, results, clock.now());
+    report(results, before);
+    const retries = [...failures.values()].map(({ retryAt }) => retryAt);
+    const verify = results.some(({ error }) => error === undefined) ? clock.now() + verifyMs : Infinity;
+    if (results.length > 0) {
+      picture = fold(
+        picture,
+        results.filter(({ error }) => error === undefined).map(({ change }) => change),
+      );
     }
-    const results = await world.apply(changes);
-    picture = fold(
-      picture,
-      results.filter((result) => result.error === undefined).map((result) => result.change),
-    );
-    lookAt = (clock.now() + verifyMs) as Instant;
-    report(results);
+    lookAt = Math.min(lookAt, verify, ...retries) as Instant;
   }
 
   async function observe(): Promise<void> {
-    picture = await world.observe(desiredHost(state).sysctls);
+    const desired = desiredHost(state);
+    const observed = await world.observe(desired.sysctls);
+    picture = keepUnreadable(observed, picture);
     lookAt = (clock.now() + periodicMs) as Instant;
+    const taken = takenPorts(picture, desired);
+    for (const { name } of taken) post({ kind: 'port-taken', interface: name });
+    const texts = [
+      ...[...(observed.unreadable ?? [])].map((name) => `${name}: WireGuard does not answer`),
+      ...taken.map(({ name, listenPort }) => `${name}: UDP port ${String(listenPort)} is taken by another program`),
+    ];
+    for (const text of texts) if (!sights.includes(text)) logger.error({ fault: text }, 'interface does not work');
+    sights = texts;
     const addresses = await world.observeLocalAddresses(state);
     if (addresses.join() !== state.localAddresses.join()) post({ kind: 'local-addresses', addresses });
   }
 
-  function report(results: Awaited<ReturnType<World['apply']>>): void {
-    const failed = results.filter((result) => result.error !== undefined);
-    for (const { change } of results.filter((result) => result.error === undefined)) {
-      logger.debug({ change: change.kind, what: subjectOf(change) }, 'changed');
-    }
-    const texts = failed.map(({ change, error }) => `${change.kind} ${subjectOf(change)}: ${error ?? ''}`);
-    if (texts.join('\n') !== faults.join('\n')) {
-      for (const { change, error } of failed) {
-        logger.error({ change: change.kind, what: subjectOf(change), error }, 'change failed');
-      }
-    }
-    faults = texts;
-    for (const { change, error } of failed) {
-      if (change.kind === 'create-interface' && /address already in use/i.test(error ?? '')) {
-        post({ kind: 'port-taken', interface: change.tunnel.name });
+  function report(results: readonly Attempt[], before: Failures): void {
+    const known = new Set([...before.values()].map(failureText));
+    for (const { change, error } of results) {
+      if (error === undefined) logger.debug({ change: change.kind, what: subjectOf(change) }, 'changed');
+      else {
+        if (!known.has(failureText({ change, error }))) {
+          logger.error({ change: change.kind, what: subjectOf(change), error }, 'change failed');
+        }
+        const tunnel = change.kind === 'create-interface' ? change.tunnel : undefined;
+        const name = tunnel?.name ?? (change.kind === 'configure-interface' ? change.name : undefined);
+        if (name !== undefined && /address already in use/i.test(error)) post({ kind: 'port-taken', interface: name });
       }
     }
   }
 
-  function perform(effects: readonly Effect[]): void {
-    for (const effect of effects) {
-      if (effect.kind === 'kick') world.kickBfd(effect.path);
-      if (effect.kind === 'inspect-peers') {
-        inspect(world.observePeers(effect.interface), (peers) => ({
-          kind: 'peers',
-          interface: effect.interface,
-          peers,
-        }));
-      }
-      if (effect.kind === 'inspect-activity') {
-        inspect(world.observeActivity(), (addresses) => ({ kind: 'activity', addresses }));
-      }
-    }
-  }
-
-  function inspect<T>(reading: Promise<T>, toEvent: (value: T) => Event): void {
-    reading.then(
-      (value) => {
-        post(toEvent(value));
-      },
-      (error: unknown) => {
-        // The interface is being made or gone: the next look will tell.
-        logger.debug({ error: errorText(error) }, 'look failed');
-      },
-    );
+  function faults(): string[] {
+    return [
+      ...(passFault === undefined ? [] : [passFault]),
+      ...[...keyless].map(([name, { error }]) => `key of ${name}: ${error}`),
+      ...sights,
+      ...[...failures.values()].map(failureText),
+    ];
   }
 
   async function run(signal: AbortSignal): Promise<void> {
@@ -214,24 +215,30 @@ export function createLoop(options: LoopOptions): Loop {
       const effects = await decide();
       try {
         await pass(effects);
+        passFault = undefined;
+        failedPasses = 0;
       } catch (error) {
         picture = undefined;
-        lookAt = (clock.now() + retryMs) as Instant;
         const text = errorText(error);
-        if (!faults.includes(text)) logger.error({ error: text }, 'pass failed');
-        faults = [text];
+        if (passFault === text) failedPasses += 1;
+        else {
+          logger.error({ error: text }, 'pass failed');
+          failedPasses = 0;
+        }
+        passFault = text;
+        lookAt = (clock.now() + Math.min(retryMs * 2 ** failedPasses, longestWait)) as Instant;
       }
       if (watched === undefined || state.self.role === 'spoke' || !sameInputs(watched, state)) {
         world.setBfd(desiredBfd(state, clock.now()));
         watched = state;
       }
       world.setNoticing(notices(state));
-      perform(effects);
+      looks.perform(effects);
       if (saved === undefined || !sameSaved(saved, state)) world.save(state);
       saved = state;
       await sleep(signal);
     }
   }
 
-  return { post, look, state: () => state, faults: () => faults, run };
+  return { post, look, state: () => state, faults, run };
 }

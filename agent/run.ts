@@ -25,12 +25,13 @@ import type { SessionHandlers } from './io/session-port.ts';
 import { openStateDir } from './io/state-dir.ts';
 import { createStateWriter, moveAside, readState } from './io/state-file.ts';
 import { startStatusServer } from './io/status-server.ts';
-import { createLoop, type Loop, type World } from './loop.ts';
+import { createLoop, type Loop } from './loop.ts';
 import { createNoticing } from './noticing.ts';
 import { monitorKernel } from './observe/kernel-monitor.ts';
 import { observeLocalAddresses } from './io/local-addresses.ts';
 import { savedStateFormat } from './saved-state.ts';
 import { selfOf, socketPathOf } from './self.ts';
+import type { World } from './world.ts';
 
 export interface AgentOptions {
   readonly stateDir: string;

@@ -118,7 +118,7 @@ async function applyOther(change: OtherChange, hands: Hands): Promise<Outcome> {
         await hands.wireguard.create(change.tunnel, hands.keyFile(change.tunnel.name));
         return undefined;
       case 'configure-interface':
-        await hands.wireguard.configure(change.to, hands.keyFile(change.name));
+        await hands.wireguard.configure(change.to, hands.keyFile(change.name), change.from);
         return undefined;
       case 'set-firewall':
         await setFirewall(hands.run, hands.table, change.from, change.to);

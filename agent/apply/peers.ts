@@ -1,5 +1,5 @@
 import { errorText } from '#proto/kit/errors.ts';
-import type { Run } from '#agent/io/host-port.ts';
+import { ExecError, type Run } from '#agent/io/host-port.ts';
 import type { Outcome } from './batch.ts';
 import { type PeerChange, peerArguments } from './commands.ts';
 
@@ -19,13 +19,18 @@ async function setPeers(run: Run, name: string, changes: readonly PeerChange[]):
     return changes.map(() => undefined);
   } catch (error) {
     const message = errorText(error);
-    if (isGone(message) || changes.length === 1) {
+    if (isGone(message) || !wasRefused(error) || changes.length === 1) {
       return changes.map((change) => (change.kind === 'remove-peer' && isGone(message) ? undefined : message));
     }
     const middle = changes.length >> 1;
     const first = await setPeers(run, name, changes.slice(0, middle));
     return [...first, ...(await setPeers(run, name, changes.slice(middle)))];
   }
+}
+
+/** By wg, for something in these changes. A wireguard-go that does not answer at all will not answer to a half of them. */
+function wasRefused(error: unknown): boolean {
+  return error instanceof ExecError && error.exitCode !== undefined;
 }
 
 /** The interface. wg takes one without wireguard-go's socket for one of the kernel, which may know of no WireGuard. */

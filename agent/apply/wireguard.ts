@@ -1,6 +1,6 @@
 import { errorText } from '#proto/kit/errors.ts';
 import { pause } from '#proto/kit/clock.ts';
-import { interfaceSysctls, type TunnelState } from '#agent/decide/host.ts';
+import { interfaceSysctls, lacksPort, type TunnelState } from '#agent/decide/host.ts';
 import { ExecError, type Run, type Sysctls } from '#agent/io/host-port.ts';
 import { runIpBatch } from './batch.ts';
 import { addressLine } from './commands.ts';
@@ -8,8 +8,11 @@ import { addressLine } from './commands.ts';
 export interface Wireguard {
   /** Makes the interface and sets it up. Throws if a step fails; `configure` can finish it later. */
   create(tunnel: TunnelState, keyFile: string): Promise<void>;
-  /** Sets key, port, MTU, kernel settings and addresses; brings it up (or down) last, so that "up" means complete. */
-  configure(tunnel: TunnelState, keyFile: string): Promise<void>;
+  /**
+   * Sets key, port, MTU, kernel settings and addresses; brings it up (or down) last, so that "up" means complete. `from`: as
+   * it was.
+   */
+  configure(tunnel: TunnelState, keyFile: string, from?: TunnelState): Promise<void>;
 }
 
 export interface WireguardOptions {
@@ -24,8 +27,10 @@ const busyPause = 50;
 export function createWireguard({ run, sysctls }: WireguardOptions): Wireguard {
   let inKernel: boolean | undefined;
 
-  async function configure(tunnel: TunnelState, keyFile: string): Promise<void> {
+  async function configure(tunnel: TunnelState, keyFile: string, from?: TunnelState): Promise<void> {
     const { name } = tunnel;
+    // wireguard-go binds when its interface comes up, and only then tries again what failed.
+    if (from !== undefined && lacksPort(from, tunnel)) await ip([`link set dev ${name} down`]);
     const port = tunnel.listenPort === 0 ? [] : ['listen-port', String(tunnel.listenPort)];
     await run('wg', ['set', name, 'private-key', keyFile, ...port]);
     for (const [setting, value] of interfaceSysctls(name)) {

@@ -58,3 +58,29 @@ export function subjectOf(change: Change): string {
       return '';
   }
 }
+
+/** The interface that has to be there for a change. */
+export function interfaceOf(change: Change): string | undefined {
+  switch (change.kind) {
+    case 'configure-interface':
+    case 'delete-interface':
+      return change.name;
+    case 'add-address':
+    case 'remove-address':
+    case 'add-peer':
+    case 'update-peer':
+    case 'replace-peer':
+    case 'remove-peer':
+      return change.interface;
+    case 'add-route':
+    case 'remove-route':
+      return change.route.interface;
+    case 'replace-route':
+      return change.to.interface;
+    case 'create-interface':
+    case 'set-sysctl':
+    case 'set-firewall':
+    case 'remove-firewall':
+      return undefined;
+  }
+}

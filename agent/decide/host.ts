@@ -9,8 +9,10 @@ import type { Seconds } from '#proto/model/time.ts';
 export const routeProtocol = 109;
 
 export interface HostState {
-  /** Interfaces of ours, by name: those that start with our prefix. */
+  /** Interfaces of ours, by name. */
   readonly interfaces: ReadonlyMap<string, TunnelState>;
+  /** Observed: those whose WireGuard did not answer; of them only the link is known. */
+  readonly unreadable?: ReadonlySet<string>;
   /** Routes with our protocol number that leave by an interface of ours, by routeKey. */
   readonly routes: ReadonlyMap<string, RouteState>;
   /** Our nftables table; absent when there is none. */
@@ -88,9 +90,14 @@ function kernelMetric(route: RouteState): number {
   return route.metric === 0 && familyOf(route.prefix) === 6 ? 1024 : route.metric;
 }
 
-/** Our interfaces are the prefix and a number (multipoint), or the prefix, "-h" and a number (hub tunnels). */
+/** Our interfaces are the prefix and 0 (multipoint), or the prefix, "-h" and a number (hub tunnels). */
 export function isOwnInterface(interfacePrefix: string, name: string): boolean {
-  return name.startsWith(interfacePrefix) && /^(-h)?\d+$/.test(name.slice(interfacePrefix.length));
+  return name.startsWith(interfacePrefix) && /^(0|-h[1-9]\d*)$/.test(name.slice(interfacePrefix.length));
+}
+
+/** A tunnel that is up and has no port found the wanted one taken. Without a key it is only half made. */
+export function lacksPort(observed: TunnelState, wanted: TunnelState): boolean {
+  return observed.up && observed.publicKey !== undefined && observed.listenPort === 0 && wanted.listenPort !== 0;
 }
 
 /** With it on, an interface takes router advertisements only if its accept_ra is 2. */

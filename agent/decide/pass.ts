@@ -33,8 +33,7 @@ export function keepUnreadable(observed: HostState, last: HostState | undefined)
  * is, and one that does not answer is not asked for anything.
  */
 export function isSafe(state: AgentState, picture: HostState, change: Change): boolean {
-  const name = interfaceOf(change);
-  if (name !== undefined && picture.unreadable?.has(name) && change.kind !== 'delete-interface') return false;
+  if (isForWireguard(change) && picture.unreadable?.has(interfaceOf(change) ?? '')) return false;
   if (change.kind === 'delete-interface') {
     const own = state.interfaces.get(change.name);
     return own === undefined || own.publicKey !== undefined;
@@ -79,4 +78,8 @@ export function takenPorts(observed: HostState, desired: HostState): TunnelState
     const tunnel = observed.interfaces.get(wanted.name);
     return tunnel !== undefined && lacksPort(tunnel, wanted);
   });
+}
+
+function isForWireguard({ kind }: Change): boolean {
+  return kind === 'configure-interface' || kind.endsWith('-peer');
 }

@@ -29,7 +29,7 @@ export function packageOf(program: string): string {
 export function execute(
   program: string,
   args: readonly string[],
-  options: RunOptions & { readonly timeout?: number } = {},
+  options: RunOptions = {},
 ): Promise<RunOutput> {
   const timeout = options.timeout ?? defaultTimeout;
   return new Promise((resolve, reject) => {
@@ -103,8 +103,8 @@ function execError(
 ): ExecError {
   const head = stderr.trim().slice(0, 500);
   const exitCode = error instanceof Error && 'code' in error && typeof error.code === 'number' ? error.code : undefined;
-  const failure = (message: string): ExecError =>
-    new ExecError({ program, args, exitCode, stderr: stderr.trim().slice(0, largestStderr), message });
+  const failure = (message: string, timedOut = false): ExecError =>
+    new ExecError({ program, args, exitCode, timedOut, stderr: stderr.trim().slice(0, largestStderr), message });
   const command = [program, ...args].join(' ');
   const shown = command.length > 200 ? `${command.slice(0, 200)}...` : command;
   if (systemCode(error) === 'ENOENT') {
@@ -113,7 +113,7 @@ function execError(
   }
   if (systemCode(error) === 'ABORT_ERR') return failure(`"${shown}" was stopped`);
   if (exitCode === undefined && error instanceof Error && 'killed' in error && error.killed === true) {
-    return failure(`"${shown}" did not end within ${String(timeout)} ms`);
+    return failure(`"${shown}" did not end within ${String(timeout)} ms`, true);
   }
   const why = head === '' ? (error instanceof Error ? error.message.slice(0, 200) : String(error)) : head;
   return failure(`"${shown}" failed${exitCode === undefined ? '' : ` with exit code ${String(exitCode)}`}: ${why}`);

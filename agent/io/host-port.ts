@@ -3,6 +3,8 @@
 export interface RunOptions {
   readonly stdin?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Milliseconds. */
+  readonly timeout?: number;
 }
 
 export interface RunOutput {
@@ -35,6 +37,7 @@ export interface ExecFailure {
   readonly args: readonly string[];
   /** Undefined when it did not start or was killed. */
   readonly exitCode: number | undefined;
+  readonly timedOut?: boolean;
   readonly stderr: string;
   readonly message: string;
 }
@@ -44,6 +47,7 @@ export class ExecError extends Error {
   readonly program: string;
   readonly args: readonly string[];
   readonly exitCode: number | undefined;
+  readonly timedOut: boolean;
   readonly stderr: string;
 
   constructor(failure: ExecFailure) {
@@ -52,6 +56,7 @@ export class ExecError extends Error {
     this.program = failure.program;
     this.args = failure.args;
     this.exitCode = failure.exitCode;
+    this.timedOut = failure.timedOut ?? false;
     this.stderr = failure.stderr;
   }
 }

@@ -1,7 +1,7 @@
 // WireGuard private keys: one file an interface, keys/NAME.key, made when it is first asked for. A key leaves its file only
 // towards WireGuard, which is given the file.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '#proto/kit/atomic-file.ts';
 import { systemCode } from '#proto/kit/errors.ts';
@@ -19,6 +19,8 @@ export interface InterfaceKey {
 export interface KeyStore {
   /** Makes the key if there is none. Throws if a file is there that is no private key: it is never replaced by itself. */
   interfaceKey(name: string): Promise<InterfaceKey>;
+  /** Of all keys that are there. */
+  publicKeys(): Promise<ReadonlySet<PublicKey>>;
   removeKey(name: string): Promise<void>;
 }
 
@@ -42,10 +44,29 @@ export function createKeyStore(stateDir: string): KeyStore {
         asked.delete(name);
       }
     },
+    async publicKeys() {
+      const files = (await namesIn(dir)).filter((name) => name.endsWith('.key')).map((name) => join(dir, name));
+      const keys = await Promise.all(
+        files.map(async (file) => {
+          const stored = await readStored(file);
+          return stored ? [publicKeyOf(stored, file)] : [];
+        }),
+      );
+      return new Set(keys.flat());
+    },
     async removeKey(name) {
       await rm(keyFile(dir, name), { force: true });
     },
   };
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  try {
+    return await readdir(dir);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 async function readOrMake(dir: string, file: string): Promise<InterfaceKey> {

@@ -7,7 +7,7 @@ import { observeFirewall } from './firewall.ts';
 import { type LinkState, observeLinks } from './links.ts';
 import { observeRoutes } from './routes.ts';
 import { observeSysctls } from './sysctls.ts';
-import { type DeviceState, observeWireguard } from './wireguard.ts';
+import { observeWireguard, type Reading } from './wireguard.ts';
 
 export interface ObserveHost {
   readonly run: Run;
@@ -20,22 +20,25 @@ export interface ObserveHost {
 /** Everything on this host that is ours. One moment's picture but for what changes while it is taken. */
 export async function observeHost(options: ObserveHost): Promise<HostState> {
   const { run, interfacePrefix } = options;
-  const [interfaces, routes, firewall, sysctls] = await Promise.all([
+  const [tunnels, routes, firewall, sysctls] = await Promise.all([
     observeTunnels(run, interfacePrefix),
     observeRoutes(run, interfacePrefix),
     observeFirewall(run, firewallTable(interfacePrefix)),
     observeSysctls(options.desiredSysctls.keys(), options.readSysctl),
   ]);
-  return { interfaces, routes, firewall, sysctls };
+  return { ...tunnels, routes, firewall, sysctls };
 }
 
-async function observeTunnels(run: Run, interfacePrefix: string): Promise<Map<string, TunnelState>> {
+async function observeTunnels(run: Run, interfacePrefix: string): Promise<Pick<HostState, 'interfaces' | 'unreadable'>> {
   const links = await observeLinks(run, interfacePrefix);
   const devices = await observeWireguard(run, links.keys());
-  return new Map([...links].map(([name, link]) => [name, tunnelOf(link, devices.get(name))] as const));
+  const interfaces = new Map([...links].map(([name, link]) => [name, tunnelOf(link, devices.get(name))] as const));
+  const unreadable = new Set([...devices].filter(([, device]) => device === 'unreadable').map(([name]) => name));
+  return unreadable.size === 0 ? { interfaces } : { interfaces, unreadable };
 }
 
-function tunnelOf(link: LinkState, device: DeviceState | undefined): TunnelState {
+function tunnelOf(link: LinkState, reading: Reading | undefined): TunnelState {
+  const device = reading === 'unreadable' ? undefined : reading;
   return {
     ...link,
     publicKey: device?.publicKey,

@@ -20,12 +20,18 @@ export interface PeerStatistics {
   readonly txBytes: number;
 }
 
+/** A wireguard-go that works answers in a millisecond or two, one with 10,000 peers in 100. */
+const deadline = 2000;
+
+/** No answer: the program was killed. */
+export type Reading = DeviceState | 'unreadable';
+
 /**
  * The named interfaces; those that are gone are left out. One `wg` each, in parallel: `wg show all` asks every wireguard-go
  * of the machine, those of other network namespaces too, and waits for ever if one of them hangs.
  */
-export async function observeWireguard(run: Run, names: Iterable<string>): Promise<Map<string, DeviceState>> {
-  const devices = new Map<string, DeviceState>();
+export async function observeWireguard(run: Run, names: Iterable<string>): Promise<Map<string, Reading>> {
+  const devices = new Map<string, Reading>();
   await Promise.all(
     [...names].map(async (name) => {
       const device = await observeDevice(run, name);
@@ -35,18 +41,19 @@ export async function observeWireguard(run: Run, names: Iterable<string>): Promi
   return devices;
 }
 
-async function observeDevice(run: Run, name: string): Promise<DeviceState | undefined> {
+async function observeDevice(run: Run, name: string): Promise<Reading | undefined> {
   try {
-    return parseDevice((await run('wg', ['show', name, 'dump'])).stdout);
+    return parseDevice((await run('wg', ['show', name, 'dump'], { timeout: deadline })).stdout);
   } catch (error) {
     if (error instanceof ExecError && error.stderr.startsWith('Unable to access interface')) return undefined;
+    if (error instanceof ExecError && error.timedOut) return 'unreadable';
     throw error;
   }
 }
 
 /** The peers of one interface with their traffic. Throws an ExecError if there is no such interface. */
 export async function observePeers(run: Run, name: string): Promise<Map<PublicKey, PeerStatistics>> {
-  return parsePeerStatistics((await run('wg', ['show', name, 'dump'])).stdout);
+  return parsePeerStatistics((await run('wg', ['show', name, 'dump'], { timeout: deadline })).stdout);
 }
 
 /** `dump`: of `wg show NAME dump`. The device has four fields on the first line, a peer eight. */

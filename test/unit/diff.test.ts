@@ -94,9 +94,9 @@ test('the metric that Linux gives an IPv6 route without one is none', () => {
 });
 
 test('of names that begin like ours, only those that are ours', () => {
-  const own = ['dmwg0', 'dmwg12', 'dmwg-h1'];
+  const own = ['dmwg0', 'dmwg-h1', 'dmwg-h12'];
   for (const name of own) assert.ok(isOwnInterface('dmwg', name), name);
-  for (const name of ['dmwg', 'dmwgx0', 'dmwg-h', 'dmwg-x1', 'dmwg0a', 'eth0', 'xdmwg0']) {
+  for (const name of ['dmwg', 'dmwg1', 'dmwg-h0', 'dmwgx0', 'dmwg-h', 'dmwg-x1', 'dmwg0a', 'eth0', 'xdmwg0']) {
     assert.ok(!isOwnInterface('dmwg', name), name);
   }
 });
