@@ -91,6 +91,10 @@ export interface RevocationRecord {
   readonly name: NodeName;
   readonly at: Timestamp;
   readonly reason: RevocationReason;
+  /** What led to it, for others to forget. Absent and empty in records of old. */
+  readonly address: Address | undefined;
+  readonly address6: Address | undefined;
+  readonly prefixes: readonly Prefix[];
 }
 
 /** By the operator, or by the node itself. */

@@ -1,8 +1,9 @@
+import { hostPrefix, type Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import type { Timestamp } from '#proto/model/time.ts';
 import { addressesOf, transaction } from './node.ts';
-import type { BindingRecord, NodeRecord, RevocationReason } from './records.ts';
+import type { BindingRecord, NodeRecord, RevocationReason, RevocationRecord } from './records.ts';
 import type { Key, Snapshot, Transaction } from './state.ts';
 
 export interface Removal {
@@ -30,7 +31,7 @@ export function removeNode(snapshot: Snapshot, id: NodeId, reason: RevocationRea
         { kind: 'node', id },
         { kind: 'binding', id },
       ],
-      put: [{ kind: 'revocation', record: { node: id, name: node.name, at, reason } }],
+      put: [{ kind: 'revocation', record: revocation(node, reason, at) }],
       delete: [
         { kind: 'node', id },
         { kind: 'session', id },
@@ -40,6 +41,17 @@ export function removeNode(snapshot: Snapshot, id: NodeId, reason: RevocationRea
       ],
     }),
   });
+}
+
+function revocation(node: NodeRecord, reason: RevocationReason, at: Timestamp): RevocationRecord {
+  const { id, name, address, address6, prefixes } = node;
+  return { node: id, name, at, reason, address, address6, prefixes };
+}
+
+/** What led to a node that is shut out. */
+export function ledTo({ address, address6, prefixes }: RevocationRecord): Prefix[] {
+  const addresses = [address, address6].filter((one) => one !== undefined);
+  return [...addresses.map(hostPrefix), ...prefixes];
 }
 
 /** Takes away what a node registered; the node stays enrolled. */

@@ -21,6 +21,7 @@ import { parseRole } from '#proto/model/names.ts';
 import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
 import { after, seconds, type Timestamp, toMilliseconds } from '#proto/model/time.ts';
 import { reachableBy, transaction } from '#registry/decide/node.ts';
+import { everything } from '#registry/decide/purge.ts';
 import type { TokenRecord } from '#registry/decide/records.ts';
 import { findNode, removeNode } from '#registry/decide/removal.ts';
 import { setHub } from '#registry/decide/set-hub.ts';
@@ -144,11 +145,8 @@ export function clear(context: RegistryContext, answers: Answers, request: Clear
     return node ? reachableBy(node, binding) : [];
   });
   const until = after(clock.now(), toMilliseconds(snapshot.overlay?.holdingTime ?? seconds(0)));
-  for (const node of prefixes.length > 0 ? snapshot.sessions.keys() : []) {
-    for (let start = 0; start < prefixes.length; start += 500) {
-      answers.purge(node, prefixes.slice(start, start + 500), until);
-    }
-  }
+  const classes = request.all ? everything : prefixes;
+  for (const node of prefixes.length > 0 ? snapshot.sessions.keys() : []) answers.purge(node, classes, until);
   events.add('bindings.cleared', '', request.all ? 'all' : request.address);
   return ok({ cleared: prefixes.length });
 }

@@ -1,11 +1,12 @@
 import type { Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
-import type { NhrpMessage } from '#proto/model/nhrp.ts';
-import { after, type Instant, milliseconds, toMilliseconds } from '#proto/model/time.ts';
+import { after, type Instant, seconds, type Timestamp, toMilliseconds } from '#proto/model/time.ts';
 import { liveBinding, remaining } from '#registry/decide/node.ts';
-import { isStale, purgeRequest, type Told, toldNow } from '#registry/decide/purge.ts';
+import { isStale, type Told, toldNow } from '#registry/decide/purge.ts';
+import type { RevocationRecord } from '#registry/decide/records.ts';
+import { ledTo } from '#registry/decide/removal.ts';
 import type { RegistryContext } from './context.ts';
-import type { Delivery } from './sessions.ts';
+import { type Deliver, Purges } from './purges.ts';
 
 interface Answer {
   readonly told: Told;
@@ -13,46 +14,46 @@ interface Answer {
   readonly until: Instant;
 }
 
-interface Purge {
-  readonly asker: NodeId;
-  readonly requestId: number;
-  readonly until: Instant;
-  prefixes: readonly Prefix[];
-  wait: number;
-  next: Instant;
-}
-
 /** More than a node can use; the oldest go. */
 const mostAnswers = 4096;
-const firstWait = 1000;
-const longestWait = 60_000;
-
-/** Hands a message to a node. "elsewhere": the acknowledgement does not come to this replica, so none is waited for. */
-export type Deliver = (node: NodeId, message: NhrpMessage) => Promise<Delivery>;
+/** The longest holding time: what was told before is forgotten. */
+const longestHolding = seconds(65_535);
 
 /**
- * What this replica told to whom, and the purges of what is no longer so (RFC 2332 5.2.5): repeated after 1, 2, 4 s ...
- * until acknowledged or until the holding time is over.
+ * What this replica told to whom, and the purges of what is no longer so. Of a node that is shut out every node here is told,
+ * whatever it was told before: that may have been said by another replica, or by this one before it started anew.
  */
 export class Answers {
   readonly #context: Pick<RegistryContext, 'store' | 'clock' | 'log'>;
-  readonly #deliver: Deliver;
+  readonly #sessions: () => Iterable<NodeId>;
+  readonly #purges: Purges;
   readonly #answers = new Map<NodeId, Map<Prefix, Answer>>();
-  readonly #purges = new Map<number, Purge>();
-  #nextId = Math.floor(Math.random() * 0x7fff_ffff);
-  #timer: NodeJS.Timeout | undefined;
+  /** Revocations that somebody may not have heard of. */
+  readonly #revoked = new Map<NodeId, RevocationRecord>();
   #check: NodeJS.Immediate | undefined;
   readonly #unsubscribe: () => void;
 
-  constructor(context: Pick<RegistryContext, 'store' | 'clock' | 'log'>, deliver: Deliver) {
+  /** `sessions`: the nodes that have their session here. */
+  constructor(
+    context: Pick<RegistryContext, 'store' | 'clock' | 'log'>,
+    sessions: () => Iterable<NodeId>,
+    deliver: Deliver,
+  ) {
     this.#context = context;
-    this.#deliver = deliver;
+    this.#sessions = sessions;
+    this.#purges = new Purges(context, deliver);
+    let revocations = true;
+    const check = (): void => {
+      this.#check = undefined;
+      if (revocations) this.#purgeRevoked();
+      revocations = false;
+      this.#purgeStale();
+    };
+    check();
     this.#unsubscribe = context.store.onChange((changes) => {
-      if (!changes.some(({ kind }) => kind === 'node' || kind === 'binding' || kind === 'all')) return;
-      this.#check ??= setImmediate(() => {
-        this.#check = undefined;
-        this.#purgeStale();
-      });
+      revocations ||= changes.some(({ kind }) => kind === 'revocation' || kind === 'all');
+      if (!revocations && !changes.some(({ kind }) => kind === 'node' || kind === 'binding')) return;
+      this.#check ??= setImmediate(check);
     });
   }
 
@@ -68,37 +69,56 @@ export class Answers {
     answers.set(prefix, { told, until: after(clock.now(), toMilliseconds(remaining(binding, clock.date()))) });
     const oldest = answers.keys().next().value;
     if (answers.size > mostAnswers && oldest !== undefined) answers.delete(oldest);
-    // What was just told anew must not be purged by a repetition.
-    for (const purge of this.#purges.values()) {
-      if (purge.asker === asker) purge.prefixes = purge.prefixes.filter((one) => one !== prefix);
-    }
+    this.#purges.spare(asker, prefix);
   }
 
-  /** A purge of the operator: to this node, whatever it was told. */
+  /** A purge of the operator, or one that another replica began: to this node, whatever it was told. */
   purge(asker: NodeId, prefixes: readonly Prefix[], until: Instant): void {
-    const now = this.#context.clock.now();
-    const requestId = (this.#nextId = (this.#nextId + 1) >>> 0);
-    this.#purges.set(requestId, { asker, requestId, until, prefixes, wait: firstWait, next: now });
-    this.#send();
+    this.#purges.add(asker, prefixes, until);
   }
 
   acknowledge(asker: NodeId, requestId: number): void {
-    if (this.#purges.get(requestId)?.asker === asker) this.#purges.delete(requestId);
+    this.#purges.acknowledge(asker, requestId);
   }
 
   /** The node is back: what it missed goes out now. */
   resume(asker: NodeId): void {
-    const now = this.#context.clock.now();
-    for (const purge of this.#purges.values()) {
-      if (purge.asker === asker) Object.assign(purge, { next: now, wait: firstWait });
-    }
-    this.#send();
+    this.#forgetRevoked();
+    const prefixes = [...this.#revoked.values()].flatMap(ledTo);
+    if (prefixes.length > 0) this.purge(asker, prefixes, this.#latest());
+    this.#purges.resume(asker);
   }
 
   stop(): void {
     this.#unsubscribe();
-    clearTimeout(this.#timer);
+    this.#purges.stop();
     clearImmediate(this.#check);
+  }
+
+  #purgeRevoked(): void {
+    const { store, clock } = this.#context;
+    const now = clock.date();
+    this.#forgetRevoked();
+    const news: Prefix[] = [];
+    for (const record of store.snapshot().revoked.values()) {
+      if (isOver(record, now) || this.#revoked.has(record.node)) continue;
+      this.#revoked.set(record.node, record);
+      news.push(...ledTo(record));
+    }
+    if (news.length > 0) for (const node of this.#sessions()) this.purge(node, news, this.#latest());
+  }
+
+  #forgetRevoked(): void {
+    const { store, clock } = this.#context;
+    const { revoked } = store.snapshot();
+    const now = clock.date();
+    for (const [node, record] of this.#revoked) {
+      if (isOver(record, now) || !revoked.has(node)) this.#revoked.delete(node);
+    }
+  }
+
+  #latest(): Instant {
+    return after(this.#context.clock.now(), toMilliseconds(longestHolding));
   }
 
   #purgeStale(): void {
@@ -120,32 +140,8 @@ export class Answers {
       if (stale.length > 0 && snapshot.nodes.has(asker)) this.purge(asker, stale, until);
     }
   }
+}
 
-  #send(): void {
-    const { store, clock, log } = this.#context;
-    const now = clock.now();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    for (const purge of this.#purges.values()) {
-      const node = store.snapshot().nodes.get(purge.asker);
-      if (!node || purge.until <= now || purge.prefixes.length === 0) this.#purges.delete(purge.requestId);
-      else if (purge.next <= now) {
-        purge.next = after(now, milliseconds(purge.wait));
-        purge.wait = Math.min(purge.wait * 2, longestWait);
-        void this.#deliver(node.id, purgeRequest(node, purge.prefixes, purge.requestId)).then((outcome) => {
-          if (outcome === 'elsewhere') this.#purges.delete(purge.requestId);
-          else if (outcome === 'nowhere') log.debug({ node: node.name }, 'purge waits for the session');
-        });
-      }
-    }
-    const next = Math.min(...[...this.#purges.values()].map((purge) => purge.next));
-    if (Number.isFinite(next)) {
-      this.#timer = setTimeout(
-        () => {
-          this.#send();
-        },
-        Math.max(10, next - now),
-      ).unref();
-    }
-  }
+function isOver(record: RevocationRecord, now: Timestamp): boolean {
+  return record.at + toMilliseconds(longestHolding) < now;
 }

@@ -44,7 +44,11 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     context.log,
   );
   const sessions = new Sessions(context, replicas);
-  const answers = new Answers(context, (node, message) => sessions.deliver(node, message));
+  const answers = new Answers(
+    context,
+    () => sessions.open.keys(),
+    (node, message) => sessions.deliver(node, message),
+  );
   const observations = new Observations(context);
   const responder = new Responder({ context, sessions, answers, observations });
   const sweeper = new Sweeper(context, sessions, observations);

@@ -110,6 +110,9 @@ export const revocationSchema: z.ZodType<RevocationRecord> = z.strictObject({
   name: nodeName,
   at: timestamp,
   reason: z.enum(['revoked', 'left']),
+  address: orAbsent(address).prefault(null),
+  address6: orAbsent(address).prefault(null),
+  prefixes: z.array(prefix).default([]),
 });
 
 export const sessionSchema: z.ZodType<SessionRecord> = z.strictObject({ node: nodeId, replica: z.string().min(1) });

@@ -113,7 +113,8 @@ export function tokenRecord(parts: Partial<TokenRecord> = {}): TokenRecord {
 }
 
 export function revocationRecord(number: number, parts: Partial<RevocationRecord> = {}): RevocationRecord {
-  return { node: nodeId(number), name: name(`node-${String(number)}`), at: at(0), reason: 'revoked', ...parts };
+  const { id, name, address, address6, prefixes } = nodeRecord(number);
+  return { node: id, name, at: at(0), reason: 'revoked', address, address6, prefixes, ...parts };
 }
 
 /** A node with its claims, and its binding if one is given. */

@@ -181,7 +181,10 @@ test('removing a node leaves nothing of it but its revocation', async () => {
   assert.ok(removal.ok);
   assert.ok((await store.commit(removal.value.transaction)).ok);
   assert.deepEqual(store.keys(), [...before, `revoked/${node.id}`].sort());
-  assert.deepEqual(store.snapshot().revoked.get(node.id), revocationRecord(1, { at: now, reason: 'left' }));
+  assert.deepEqual(
+    store.snapshot().revoked.get(node.id),
+    revocationRecord(1, { at: now, reason: 'left', prefixes: node.prefixes }),
+  );
 });
 
 test('the id of a node, present or past, is not given again', async () => {
