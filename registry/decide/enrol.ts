@@ -29,9 +29,14 @@ export interface Enrolment {
   readonly transaction: Transaction;
 }
 
+export const tokenUnknown = fail(
+  'token-unknown',
+  'the token is unknown here or was revoked: ask for a new one (dmwg token create)',
+);
+
 /** No node may announce more than this. */
-const mostPrefixes = 64;
-const mostEndpoints = 16;
+export const mostPrefixes = 64;
+export const mostEndpoints = 16;
 
 /**
  * Admits a machine as node `id`. A conflict at commit means that the state moved on: decide again on the new snapshot.
@@ -118,9 +123,7 @@ function admission(node: NodeRecord, token: TokenRecord): Transaction {
 }
 
 function admissible(token: TokenRecord | undefined, secretMatches: boolean, now: Timestamp): Result<TokenRecord> {
-  if (!token || !secretMatches) {
-    return fail('token-unknown', 'the token is unknown here or was revoked: ask for a new one (dmwg token create)');
-  }
+  if (!token || !secretMatches) return tokenUnknown;
   if (token.expiresAt <= now) {
     const moment = new Date(token.expiresAt).toISOString();
     return fail('token-expired', `the token expired at ${moment}: ask for a new one (dmwg token create)`);

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import * as f from '#proto/codec/fields.ts';
 import type {
   EnrolmentServiceServer,
   EnrolRequest,
@@ -9,12 +10,18 @@ import type {
 } from '#proto/gen/dmwg/v1/enrolment.ts';
 import { issueCertificate, type IssuedCertificate, requestedKey } from '#proto/kit/certificate.ts';
 import { pause } from '#proto/kit/clock.ts';
-import { parseAddress, parsePrefix } from '#proto/model/address.ts';
-import { parseEndpoint } from '#proto/model/endpoint.ts';
+import { parsePrefix } from '#proto/model/address.ts';
 import { type NodeId, type NodeName, parseNodeName, parseRole } from '#proto/model/names.ts';
-import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
-import { milliseconds } from '#proto/model/time.ts';
-import { enrol, enrolledBefore, type EnrolmentRequest } from '#registry/decide/enrol.ts';
+import { fail, ok, type Result } from '#proto/model/result.ts';
+import { type Instant, milliseconds } from '#proto/model/time.ts';
+import {
+  enrol,
+  enrolledBefore,
+  type EnrolmentRequest,
+  mostEndpoints,
+  mostPrefixes,
+  tokenUnknown,
+} from '#registry/decide/enrol.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import { type Removal, removeNode } from '#registry/decide/removal.ts';
 import type { Snapshot, Transaction } from '#registry/decide/state.ts';
@@ -27,10 +34,15 @@ type NodeCaller = Extract<Caller, { kind: 'node' }>;
 
 export function enrolmentService(context: RegistryContext, authenticate: Authenticate): EnrolmentServiceServer {
   const turns = new Turnstile();
+  const strangers = new Strangers(context);
   return {
-    enrol: unary(context, authenticate, ['anyone', 'node', 'admin', 'registry'], (request, _caller, signal) =>
-      enrolNode(context, turns, request, signal),
-    ),
+    enrol: unary(context, authenticate, ['anyone', 'node', 'admin', 'registry'], (request, _caller, signal) => {
+      // Anyone may call: whoever has no token costs no more than this look.
+      const known = context.store.snapshot().tokens.get(request.tokenId);
+      return matches(known?.secretHash, request.tokenSecret)
+        ? enrolNode(context, turns, request, signal)
+        : strangers.refuse();
+    }),
     renew: unary(context, authenticate, ['node'], (request, caller) => renewNode(context, request, caller)),
     leave: unary(context, authenticate, ['node'], (_request, caller) => leaveOverlay(context, caller)),
   };
@@ -150,34 +162,51 @@ async function settle(context: RegistryContext, id: NodeId, outcome: Result<Admi
   return fail('unavailable', 'the registry cannot store anything at the moment, as etcd does not answer: try again');
 }
 
+/** Milliseconds between two lines of the log about callers without a token. */
+const quietFor = 1000;
+
+/** Callers without a token: they are counted, and fill neither the log nor the events. */
+class Strangers {
+  readonly #context: Pick<RegistryContext, 'clock' | 'log'>;
+  #spoke: Instant | undefined;
+  #count = 0;
+
+  constructor(context: Pick<RegistryContext, 'clock' | 'log'>) {
+    this.#context = context;
+  }
+
+  refuse(): Result<never> {
+    const { clock, log } = this.#context;
+    this.#count++;
+    const now = clock.now();
+    if (this.#spoke === undefined || now - this.#spoke >= quietFor) {
+      log.info({ calls: this.#count }, 'enrolment without a valid token');
+      this.#spoke = now;
+      this.#count = 0;
+    }
+    return tokenUnknown;
+  }
+}
+
+/** What a token's secret is at most, in octets. */
+const longestSecret = 64;
+
 function matches(secretHash: string | undefined, secret: Uint8Array): boolean {
+  if (secret.length > longestSecret) return false;
   const hash = createHash('sha256').update(secret).digest();
   const known = Buffer.from(secretHash ?? '', 'hex');
   return known.length === hash.length && timingSafeEqual(known, hash);
 }
 
 function parseEnrolment(request: EnrolRequest): Result<Omit<EnrolmentRequest, 'secretMatches'>> {
-  const name = parseNodeName(request.name);
-  if (!name.ok) return name;
-  const role = request.role === '' ? ok(undefined) : parseRole(request.role);
-  if (!role.ok) return role;
-  const prefixes = parseAll(request.prefixes, parsePrefix);
-  if (!prefixes.ok) return fail(prefixes.fault.code, `prefixes${prefixes.fault.message}`);
-  const endpoints = parseAll(request.endpoints, parseEndpoint);
-  if (!endpoints.ok) return fail(endpoints.fault.code, `endpoints${endpoints.fault.message}`);
-  const address = request.address === '' ? ok(undefined) : parseAddress(request.address);
-  if (!address.ok) return address;
-  for (const key of ['priority', 'cluster'] as const) {
-    if ((request[key] ?? 0) > 255) return fail('bad-number', `${key}: from 0 to 255`);
-  }
-  return ok({
-    tokenId: request.tokenId,
-    name: name.value,
-    role: role.value,
-    prefixes: prefixes.value,
-    endpoints: endpoints.value,
-    address: address.value,
-    priority: request.priority,
-    cluster: request.cluster,
+  return f.fields({
+    tokenId: ok(request.tokenId),
+    name: f.atom(request.name, parseNodeName),
+    role: f.optionalAtom(request.role, parseRole),
+    prefixes: f.list(request.prefixes, mostPrefixes, (text) => f.atom(text, parsePrefix)),
+    endpoints: f.endpoints(request.endpoints, mostEndpoints),
+    address: f.optionalAddress(request.address),
+    priority: f.optional(request.priority, f.u8),
+    cluster: f.u8(request.cluster),
   });
 }
