@@ -35,7 +35,7 @@ export function decodeCie(cie: wire.Cie): Result<Cie> {
   const bits = protocolAddress.ok && protocolAddress.value ? addressBits(familyOf(protocolAddress.value)) : 128;
   return f.fields({
     code: f.u8(cie.code),
-    prefixLength: decodePrefixLength(cie.prefixLength, bits),
+    prefixLength: decodePrefixLength(cie.prefixLength, bits, isNothing(cie.protocolAddress)),
     mtu: f.u16(cie.mtu),
     holdingTime: f.map(f.u16(cie.holdingTimeSeconds), seconds),
     nbma: f.endpoints(cie.nbma, limits.nbma),
@@ -44,15 +44,23 @@ export function decodeCie(cie: wire.Cie): Result<Cie> {
   });
 }
 
-/** RFC 2332 5.2.0.1: 0 is 0xFF, so a prefix of length 0 cannot be said. */
-function decodePrefixLength(value: number, bits: number): Result<number> {
+/**
+ * RFC 2332 5.2.0.1: 0 is 0xFF, so a prefix of length 0 cannot be said. Beside the unspecified address it is a default route that
+ * somebody tried to say: it stays 0, and is refused by who decides.
+ */
+function decodePrefixLength(value: number, bits: number, isDefault: boolean): Result<number> {
+  if (value === 0 && isDefault) return ok(0);
   return value === 0 || value === uniquePrefixLength ? ok(uniquePrefixLength) : f.integer(value, 1, bits);
+}
+
+function isNothing(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
 }
 
 export function encodeCie(cie: Cie): wire.Cie {
   return {
     code: cie.code,
-    prefixLength: cie.prefixLength === 0 ? uniquePrefixLength : cie.prefixLength,
+    prefixLength: cie.prefixLength,
     mtu: cie.mtu,
     holdingTimeSeconds: cie.holdingTime,
     nbma: [...cie.nbma],

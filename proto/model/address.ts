@@ -36,6 +36,19 @@ export function parsePrefix(text: string): Result<Prefix> {
   return ok(prefix);
 }
 
+/** A prefix for a node to announce. Faults: those of parsePrefix, default-route. */
+export function parseAnnounced(text: string): Result<Prefix> {
+  const prefix = parsePrefix(text);
+  return prefix.ok ? checkAnnounced(prefix.value) : prefix;
+}
+
+/** NHRP cannot say a prefix of length 0 (RFC 2332 5.2.0.1). Fault: default-route. */
+export function checkAnnounced(prefix: Prefix): Result<Prefix> {
+  if (lengthOf(prefix) > 0) return ok(prefix);
+  const halves = familyOf(prefix) === 4 ? '0.0.0.0/1 and 128.0.0.0/1' : '::/1 and 8000::/1';
+  return fail('default-route', `${prefix} cannot be announced: give its halves, ${halves}`);
+}
+
 /** The prefix of `length` bits that contains `address`. */
 export function prefixOf(address: Address, length: number): Prefix {
   const family = familyOf(address);

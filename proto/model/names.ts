@@ -22,6 +22,13 @@ export function parseNodeName(text: string): Result<NodeName> {
       );
 }
 
+/** The name of a node that joins: not one that could be taken for another node's id. */
+export function parseNewName(text: string): Result<NodeName> {
+  return parseNodeId(text).ok
+    ? fail('bad-name', `"${text}" looks like the id of a node: choose another name`)
+    : parseNodeName(text);
+}
+
 /** An overlay's name: a DNS label too, as it is the host part of every identity in the overlay. */
 export function parseOverlayName(text: string): Result<string> {
   return parseNodeName(text).ok

@@ -9,9 +9,9 @@ import type { EnrolResponse } from '#proto/gen/dmwg/v1/enrolment.ts';
 import { createCsr, parseIdentity, pemOf } from '#proto/kit/certificate.ts';
 import { ProgramError, systemCode, usageError } from '#proto/kit/errors.ts';
 import type { Secret } from '#proto/kit/secret.ts';
-import { type Address, parseAddress, parsePrefix, type Prefix } from '#proto/model/address.ts';
+import { type Address, parseAddress, parseAnnounced, type Prefix } from '#proto/model/address.ts';
 import { type Endpoint, parseEndpoint } from '#proto/model/endpoint.ts';
-import { type NodeName, parseNodeName } from '#proto/model/names.ts';
+import { type NodeName, parseNewName } from '#proto/model/names.ts';
 import { collect } from './find.ts';
 import { parseInteger } from './init.ts';
 import { Faults, type Io } from './io.ts';
@@ -107,8 +107,8 @@ function parseOptions(text: string, options: JoinOptions): Wish {
   const token = parseJoinToken(text.trim());
   if (!token.ok) throw usageError(token.fault);
   const faults = new Faults();
-  const name = faults.take('--name', parseNodeName(options.name ?? labelOf(hostname())));
-  const prefixes = faults.takeAll('--prefix', options.prefix, parsePrefix);
+  const name = faults.take('--name', parseNewName(options.name ?? labelOf(hostname())));
+  const prefixes = faults.takeAll('--prefix', options.prefix, parseAnnounced);
   const endpoints = faults.takeAll('--endpoint', options.endpoint, parseEndpoint);
   const address = options.address === undefined ? undefined : faults.take('--address', parseAddress(options.address));
   if (options.role === 'hub' && options.endpoint.length === 0) {

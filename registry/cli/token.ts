@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { parsePrefix } from '#proto/model/address.ts';
+import { parseAnnounced } from '#proto/model/address.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { parseDuration } from '#proto/model/time.ts';
 import { collect, type FindOptions, findRegistry, requireAdmin, withFind } from './find.ts';
@@ -48,7 +48,7 @@ export function addToken(program: Command, io: Io): void {
 
 async function createToken(io: Io, options: CreateOptions): Promise<void> {
   const faults = new Faults();
-  const prefixes = faults.takeAll('--prefix', options.prefix, parsePrefix);
+  const prefixes = faults.takeAll('--prefix', options.prefix, parseAnnounced);
   const tags = faults.takeAll('--tag', options.tag, parseTag);
   const uses = faults.take('--uses', parseCount(options.uses));
   const expires = faults.take('--expires', parseDuration(options.expires));

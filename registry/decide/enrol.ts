@@ -1,4 +1,12 @@
-import { type Address, containsPrefix, familyOf, lengthOf, overlaps, type Prefix } from '#proto/model/address.ts';
+import {
+  type Address,
+  checkAnnounced,
+  containsPrefix,
+  familyOf,
+  lengthOf,
+  overlaps,
+  type Prefix,
+} from '#proto/model/address.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { NodeId, NodeName, Role } from '#proto/model/names.ts';
 import { type Fault, fail, ok, type Result } from '#proto/model/result.ts';
@@ -37,6 +45,8 @@ export const tokenUnknown = fail(
 /** No node may announce more than this. */
 export const mostPrefixes = 64;
 export const mostEndpoints = 16;
+/** What the configuration of a node takes, and as many as there are priorities. */
+const mostHubs = 256;
 
 /**
  * Admits a machine as node `id`. A conflict at commit means that the state moved on: decide again on the new snapshot.
@@ -57,6 +67,9 @@ export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId,
   }
   if (role !== 'hub' && (request.priority !== undefined || request.cluster !== 0)) {
     return fail('not-a-hub', 'only a hub has a priority and a cluster: leave out --priority and --cluster');
+  }
+  if (role === 'hub' && hubsOf(snapshot).length >= mostHubs) {
+    return fail('too-many', `an overlay has at most ${String(mostHubs)} hubs`);
   }
   const tooMany = overLimit(request);
   if (tooMany) return { ok: false, fault: tooMany };
@@ -153,17 +166,18 @@ function prefixFault(
   token: TokenRecord,
   prefix: Prefix,
 ): Fault | undefined {
-  const isDefault = lengthOf(prefix) === 0;
-  const allowed = isDefault
-    ? token.prefixes.includes(prefix)
-    : token.prefixes.some((outer) => containsPrefix(outer, prefix));
+  const announceable = checkAnnounced(prefix);
+  if (!announceable.ok) return announceable.fault;
+  // The halves of a default route are around everything, the overlay's own networks included, which are more specific.
+  const isHalf = lengthOf(prefix) === 1;
+  const allowed = token.prefixes.some((outer) => containsPrefix(outer, prefix));
   if (!allowed) {
     const list = token.prefixes.length === 0 ? 'no prefix' : `only ${token.prefixes.join(', ')}`;
     return { code: 'prefix-not-allowed', message: `the token does not allow ${prefix}: it allows ${list}` };
   }
   const reserved = [overlay.pool, overlay.pool6, overlay.linkPrefix].filter((one) => one !== undefined);
   const clash = reserved.find((one) => overlaps(one, prefix));
-  if (clash !== undefined && !isDefault) {
+  if (clash !== undefined && !isHalf) {
     return { code: 'prefix-not-allowed', message: `${prefix} overlaps ${clash}, which the overlay itself uses` };
   }
   const owner = snapshot.claimedPrefixes.get(prefix);

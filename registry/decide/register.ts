@@ -43,7 +43,8 @@ export interface RegistrationOutcome {
   readonly revived?: boolean;
 }
 
-const mostInterfaces = 64;
+/** Removing a node takes its keys and prefixes away in one transaction, of 128 operations at most. */
+const mostInterfaces = 32;
 const mostEndpoints = 16;
 /** The field has 16 bits (RFC 2332 5.2.0.1). */
 const longestHolding = 65_535;
@@ -143,7 +144,7 @@ function prefixCode(snapshot: Snapshot, node: NodeRecord, cie: Cie): number {
   if (address === undefined) return cieCode.prohibited;
   const bits = addressBits(familyOf(address));
   const length = cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength;
-  if (length > bits) return cieCode.prohibited;
+  if (length > bits || length === 0) return cieCode.prohibited;
   const prefix = prefixOf(address, length);
   if (networkOf(prefix) !== address) return cieCode.prohibited;
   if (!node.prefixes.some((own) => containsPrefix(own, prefix))) return cieCode.prohibited;

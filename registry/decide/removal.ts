@@ -60,9 +60,11 @@ export function removeBinding(binding: BindingRecord): Transaction {
   return transaction({ unchanged: [key], delete: [key, ...keyClaims(binding)] });
 }
 
-/** A node by id or name. Fault: node-unknown. */
+/** A node by id, else by name. Fault: node-unknown. */
 export function findNode(snapshot: Snapshot, text: string): Result<NodeRecord> {
-  for (const node of snapshot.nodes.values()) if (node.id === text || node.name === text) return ok(node);
+  const byId = snapshot.nodes.get(text as NodeId);
+  if (byId) return ok(byId);
+  for (const node of snapshot.nodes.values()) if (node.name === text) return ok(node);
   return fail('node-unknown', `there is no node "${text.slice(0, 64)}": see dmwg show nodes`);
 }
 

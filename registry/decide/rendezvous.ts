@@ -19,6 +19,9 @@ export interface RendezvousPair {
 /** How long both ends try one kind of path: a handshake through two NATs takes one round trip. */
 export const roundLength = milliseconds(300);
 
+/** No slow node keeps another waiting for longer than half of this. */
+const longestRtt = milliseconds(2000);
+
 /** One kind of path: where each side is reached. */
 interface Round {
   readonly asker: Endpoint;
@@ -36,8 +39,9 @@ export function rendezvous(asker: RendezvousSide, target: RendezvousSide): Rende
   );
   const last = rounds.at(-1);
   if (last) rounds.push(last);
-  const latest = Math.max(asker.rtt, target.rtt) / 2;
-  const start = (side: RendezvousSide): Milliseconds => milliseconds(Math.round(latest - side.rtt / 2));
+  const way = (side: RendezvousSide): number => Math.min(side.rtt, longestRtt) / 2;
+  const latest = Math.max(way(asker), way(target));
+  const start = (side: RendezvousSide): Milliseconds => milliseconds(Math.round(latest - way(side)));
   return {
     asker: { startAfter: start(asker), round: roundLength, rounds: rounds.map((one) => one.target) },
     target: { startAfter: start(target), round: roundLength, rounds: rounds.map((one) => one.asker) },

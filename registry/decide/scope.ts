@@ -32,14 +32,14 @@ export function scopeOf(
   if (!match) return undefined;
   const family = familyOf(target);
   const bits = addressBits(family);
-  // Not wider than the widest route of the node that no other node's route interrupts on the way to the target.
-  let widest = lengthOf(match.prefix);
+  // Never of length 0, which NHRP cannot say; not wider than the widest route of the node that no other node's route interrupts on the way to the target.
+  let widest = Math.max(1, lengthOf(match.prefix));
   for (
     let up = snapshot.routes.parent(match.prefix);
     up?.value === match.value;
     up = snapshot.routes.parent(up.prefix)
   ) {
-    widest = lengthOf(up.prefix);
+    widest = Math.max(1, lengthOf(up.prefix));
   }
   // And longer than what it shares with any other node's route inside, or it would contain that route.
   let least = widest;

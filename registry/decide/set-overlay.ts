@@ -6,23 +6,20 @@ import type { OverlayRecord } from './records.ts';
 
 type Setter = (overlay: OverlayRecord, value: string) => Result<OverlayRecord>;
 
-/** What may change while an overlay lives. Pools and the link prefix may not: nodes have addresses of them. */
+/** Each goes to every node. */
+const mostSummaries = 1024;
+
+/** What may change while an overlay lives, in the ranges that proto/codec takes. Pools and the link prefix may not: nodes have addresses of them. */
 const setters: Readonly<Record<string, Setter>> = {
   phase: (overlay, value) => map(parsePhase(Number(value)), (phase) => ({ ...overlay, phase })),
-  summaries: (overlay, value) =>
-    map(
-      parseAll(
-        value
-          .split(',')
-          .map((one) => one.trim())
-          .filter((one) => one !== ''),
-        parsePrefix,
-      ),
-      (summaries) => ({
-        ...overlay,
-        summaries,
-      }),
-    ),
+  summaries: (overlay, value) => {
+    const texts = value
+      .split(',')
+      .map((one) => one.trim())
+      .filter((one) => one !== '');
+    if (texts.length > mostSummaries) return fail('too-many', `at most ${String(mostSummaries)} are taken`);
+    return map(parseAll(texts, parsePrefix), (summaries) => ({ ...overlay, summaries }));
+  },
   holdingTimeSeconds: number(1, 0xffff, (overlay, value) => ({ ...overlay, holdingTime: seconds(value) })),
   negativeHoldingTimeSeconds: number(1, 0xffff, (overlay, value) => ({
     ...overlay,
@@ -31,7 +28,7 @@ const setters: Readonly<Record<string, Setter>> = {
   idleTimeoutSeconds: number(1, 0xffff_ffff, (overlay, value) => ({ ...overlay, idleTimeout: seconds(value) })),
   bfdIntervalMs: number(10, 60_000, (overlay, value) => ({ ...overlay, bfdInterval: milliseconds(value) })),
   bfdMultiplier: number(1, 255, (overlay, value) => ({ ...overlay, bfdMultiplier: value })),
-  mtu: number(576, 0xffff, (overlay, value) => ({ ...overlay, mtu: value })),
+  mtu: number(1280, 0xffff, (overlay, value) => ({ ...overlay, mtu: value })),
   maxConnections: number(0, 255, (overlay, value) => ({ ...overlay, maxConnections: value })),
   fallbackTimeSeconds: number(0, 0xffff, (overlay, value) => ({ ...overlay, fallbackTime: seconds(value) })),
 };

@@ -16,7 +16,7 @@ import type {
 } from '#proto/gen/dmwg/v1/admin.ts';
 import { fingerprint } from '#proto/kit/certificate.ts';
 import { Secret } from '#proto/kit/secret.ts';
-import { parseAddress, parsePrefix } from '#proto/model/address.ts';
+import { parseAddress, parseAnnounced } from '#proto/model/address.ts';
 import { parseRole } from '#proto/model/names.ts';
 import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
 import { after, seconds, type Timestamp, toMilliseconds } from '#proto/model/time.ts';
@@ -79,10 +79,10 @@ export async function createToken(
 ): Promise<Result<CreateTokenResponse>> {
   const role = parseRole(request.role === '' ? 'spoke' : request.role);
   if (!role.ok) return role;
-  const prefixes = parseAll(request.prefixes, parsePrefix);
-  if (!prefixes.ok) return fail(prefixes.fault.code, `prefixes${prefixes.fault.message}`);
-  if (prefixes.value.length > mostPrefixes)
+  if (request.prefixes.length > mostPrefixes)
     return fail('too-many', `a token has at most ${String(mostPrefixes)} prefixes`);
+  const prefixes = parseAll(request.prefixes, parseAnnounced);
+  if (!prefixes.ok) return fail(prefixes.fault.code, `prefixes${prefixes.fault.message}`);
   if (request.tags.length > 32 || !request.tags.every((tag) => /^[\x21-\x7e]{1,64}$/.test(tag))) {
     return fail('bad-tag', 'tags: at most 32, each of 1 to 64 printable characters without spaces');
   }

@@ -10,8 +10,8 @@ import type {
 } from '#proto/gen/dmwg/v1/enrolment.ts';
 import { issueCertificate, type IssuedCertificate, requestedKey } from '#proto/kit/certificate.ts';
 import { pause } from '#proto/kit/clock.ts';
-import { parsePrefix } from '#proto/model/address.ts';
-import { type NodeId, type NodeName, parseNodeName, parseRole } from '#proto/model/names.ts';
+import { parseAnnounced } from '#proto/model/address.ts';
+import { type NodeId, type NodeName, parseNewName, parseRole } from '#proto/model/names.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { type Instant, milliseconds } from '#proto/model/time.ts';
 import {
@@ -201,9 +201,9 @@ function matches(secretHash: string | undefined, secret: Uint8Array): boolean {
 function parseEnrolment(request: EnrolRequest): Result<Omit<EnrolmentRequest, 'secretMatches'>> {
   return f.fields({
     tokenId: ok(request.tokenId),
-    name: f.atom(request.name, parseNodeName),
+    name: f.atom(request.name, parseNewName),
     role: f.optionalAtom(request.role, parseRole),
-    prefixes: f.list(request.prefixes, mostPrefixes, (text) => f.atom(text, parsePrefix)),
+    prefixes: f.list(request.prefixes, mostPrefixes, (text) => f.atom(text, parseAnnounced)),
     endpoints: f.endpoints(request.endpoints, mostEndpoints),
     address: f.optionalAddress(request.address),
     priority: f.optional(request.priority, f.u8),

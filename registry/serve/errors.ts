@@ -24,6 +24,9 @@ const statusOf: Readonly<Record<string, status>> = {
   unavailable: status.UNAVAILABLE,
   conflict: status.ABORTED,
   cancelled: status.CANCELLED,
+  // etcd would not have it, or what it has cannot be read: a defect here, not of the request.
+  refused: status.INTERNAL,
+  unreadable: status.INTERNAL,
 };
 
 /** Everything that is not in the table came from a parser: the request is wrong. */

@@ -3,6 +3,8 @@ import { type Instant, type Milliseconds, milliseconds } from '#proto/model/time
 /** Samples that count. The least of them is the path without queues. */
 const window = 6;
 const mostOpen = 16;
+/** Milliseconds; an answer that is later says more of the node than of the path. */
+const latest = 2000;
 
 /** The round trip of one session, from pings and their answers. */
 export class RttMeter {
@@ -23,6 +25,7 @@ export class RttMeter {
     const sent = this.#open.get(id);
     if (sent === undefined) return;
     this.#open.delete(id);
+    if (now - sent > latest) return;
     this.#samples.push(now - sent);
     if (this.#samples.length > window) this.#samples.shift();
   }

@@ -93,6 +93,9 @@ test('prefix length 0 means 0xFF, and a length fits its family', () => {
     return decoded.cies[0]?.prefixLength ?? -1;
   };
   assert.equal(decode(0, '10.0.0.1'), uniquePrefixLength);
+  // A default route cannot be said, and is not taken for a host.
+  assert.equal(decode(0, '0.0.0.0'), 0);
+  assert.equal(decode(0, '::'), 0);
   assert.equal(decode(0xff, '10.0.0.1'), uniquePrefixLength);
   assert.equal(decode(64, '2001:db8::'), 64);
   assert.throws(() => decode(33, '10.0.0.1'), /prefixLength: 33 is not in 1 to 32/);

@@ -5,7 +5,8 @@ import { must, ok, type Result } from '#proto/model/result.ts';
 import { admit } from '#registry/decide/admit.ts';
 import { allocate } from '#registry/decide/allocate.ts';
 import { enrol, type Enrolment, type EnrolmentRequest } from '#registry/decide/enrol.ts';
-import { removeNode } from '#registry/decide/removal.ts';
+import { parseNewName } from '#proto/model/names.ts';
+import { findNode, removeNode } from '#registry/decide/removal.ts';
 import type { Put } from '#registry/decide/state.ts';
 import { createMemoryStore, type MemoryStore } from '#test/support/memory-store.ts';
 import {
@@ -77,11 +78,11 @@ const faults: readonly (readonly [string, MemoryStore, Partial<EnrolmentRequest>
     /10\.99\.0\.0\/16/,
   ],
   [
-    'the default route, not listed exactly',
-    storeOf(token({ prefixes: [prefix('10.0.0.0/8')] })),
+    'the default route, which NHRP cannot say',
+    storeOf(token({ prefixes: [prefix('0.0.0.0/0')] })),
     { prefixes: [prefix('0.0.0.0/0')] },
-    'prefix-not-allowed',
-    /0\.0\.0\.0\/0/,
+    'default-route',
+    /0\.0\.0\.0\/1 and 128\.0\.0\.0\/1/,
   ],
   [
     'a prefix of another node',
@@ -132,6 +133,32 @@ test('enrolment allocates the lowest free address and the same offset in the sec
   assert.ok(outcome.ok);
   assert.equal(outcome.value.node.address, '10.99.0.3');
   assert.equal(outcome.value.node.address6, 'fd99::3');
+});
+
+test('the halves of a default route are around the pool, and allowed', () => {
+  const halves = [prefix('0.0.0.0/1'), prefix('128.0.0.0/1')];
+  assert.deepEqual(
+    must(enrol(storeOf(token({ prefixes: halves })).snapshot(), request({ prefixes: halves }), nodeId(9), now)).node
+      .prefixes,
+    halves,
+  );
+});
+
+test('an overlay has as many hubs as its configuration takes', () => {
+  const hubs = Array.from({ length: 256 }, (_, index) =>
+    enrolled(nodeRecord(index + 1, { role: 'hub', address: address(`10.99.1.${String(index)}`) })),
+  );
+  const store = storeOf(token({ role: 'hub' }), ...hubs.flat());
+  const outcome = enrol(store.snapshot(), request({ endpoints: [endpoint('203.0.113.1:1')] }), nodeId(999), now);
+  assert.ok(!outcome.ok && outcome.fault.code === 'too-many');
+});
+
+test('a node is found by its id before a name that looks like it', () => {
+  const confusing = nodeRecord(2, { name: name(nodeId(1)) });
+  const store = storeOf(...enrolled(confusing), ...enrolled(nodeRecord(1)));
+  assert.equal(must(findNode(store.snapshot(), nodeId(1))).id, nodeId(1));
+  assert.equal(must(findNode(store.snapshot(), 'node-1')).id, nodeId(1));
+  assert.equal(parseNewName('0123456789abcdef').ok, false);
 });
 
 test('a full pool is exhausted, and one free address in it is found', () => {

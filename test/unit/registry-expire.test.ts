@@ -213,6 +213,34 @@ test('rows for operators', () => {
   );
 });
 
+test('the least and the most of every setting is something that a node can read', () => {
+  const node = nodeRecord(1);
+  const limits: Readonly<Record<string, readonly [string, string]>> = {
+    phase: ['1', '3'],
+    summaries: ['', Array.from({ length: 1024 }, (_, index) => `2001:db8:${index.toString(16)}::/48`).join(', ')],
+    holdingTimeSeconds: ['1', '65535'],
+    negativeHoldingTimeSeconds: ['1', '65535'],
+    idleTimeoutSeconds: ['1', '4294967295'],
+    bfdIntervalMs: ['10', '60000'],
+    bfdMultiplier: ['1', '255'],
+    mtu: ['1280', '65535'],
+    maxConnections: ['0', '255'],
+    fallbackTimeSeconds: ['0', '65535'],
+  };
+  const unknown = setOverlay(overlayRecord(), '', '');
+  for (const [key, values] of Object.entries(limits)) {
+    assert.ok(!unknown.ok && unknown.fault.message.includes(key));
+    for (const value of values) {
+      const overlay = must(setOverlay(overlayRecord(), key, value));
+      const config = overlayConfig(commonConfig(storeOf().snapshot(), overlay), node);
+      const message = { type: 'overlay-config', config } as const;
+      assert.deepEqual(must(decodeRegistryMessage(encodeRegistryMessage(message))), message, `${key} = ${value}`);
+    }
+  }
+  const settings = (unknown.ok ? '' : unknown.fault.message).split(': use ')[1];
+  assert.deepEqual(settings?.split(', '), Object.keys(limits));
+});
+
 test('settings of a living overlay: what may change, and to what', () => {
   const overlay = overlayRecord();
   const cases = [
@@ -221,7 +249,7 @@ test('settings of a living overlay: what may change, and to what', () => {
     ['summaries', '10.0.0.0/8, 10.2.0.0/16', undefined],
     ['summaries', '', undefined],
     ['summaries', '10.0.0.1/8', 'host-bits'],
-    ['mtu', '1280', undefined],
+    ['mtu', '1279', 'bad-number'],
     ['mtu', '12', 'bad-number'],
     ['holdingTimeSeconds', '60s', 'bad-number'],
     ['pool', '10.0.0.0/8', 'unknown-setting'],
