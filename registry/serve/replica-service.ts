@@ -2,6 +2,7 @@ import { decodeRegistryMessage } from '#proto/codec/session.ts';
 import type { PushRequest, PushResponse, ReplicaServiceServer } from '#proto/gen/dmwg/v1/replica.ts';
 import { parseNodeId } from '#proto/model/names.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
+import type { ReplicaRecord } from '#registry/decide/records.ts';
 import type { Authenticate } from './caller.ts';
 import { after, seconds, toMilliseconds } from '#proto/model/time.ts';
 import { purgedBy } from '#registry/decide/purge.ts';
@@ -17,8 +18,13 @@ interface ReplicaParts extends NhrpParts {
 export function replicaService(parts: ReplicaParts, authenticate: Authenticate): ReplicaServiceServer {
   const { context, sessions } = parts;
   return {
-    push: unary(context, authenticate, ['registry'], (request) => push(parts, request)),
+    push: unary(context, authenticate, ['registry'], (request) => {
+      const meant = isMeant(context.self, request);
+      return meant.ok ? push(parts, request) : meant;
+    }),
     measure: unary(context, authenticate, ['registry'], async (request) => {
+      const meant = isMeant(context.self, request);
+      if (!meant.ok) return meant;
       const node = parseNodeId(request.nodeId);
       if (!node.ok) return node;
       const session = sessions.open.get(node.value);
@@ -26,6 +32,13 @@ export function replicaService(parts: ReplicaParts, authenticate: Authenticate):
       return Promise.resolve(ok({ connected, rttMs: Math.round(session?.meter.rtt ?? 0) }));
     }),
   };
+}
+
+/** An address that leads to several replicas, or to the wrong one, must not look like a node that is not connected. */
+function isMeant(self: ReplicaRecord, { replicaId }: { readonly replicaId: string }): Result<void> {
+  if (replicaId === '' || replicaId === self.id) return ok(undefined);
+  const help = 'give each replica its own address with --advertise HOST:PORT';
+  return fail('wrong-replica', `this is replica ${self.id}, not ${replicaId}: ${help}`);
 }
 
 /** What another replica begins to purge is purged from here on: here the acknowledgement arrives. */

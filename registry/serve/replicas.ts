@@ -1,4 +1,4 @@
-import { Metadata } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import { encodeRegistryMessage } from '#proto/codec/session.ts';
 import { ReplicaServiceClient } from '#proto/gen/dmwg/v1/replica.ts';
 import type { Logger } from '#proto/kit/log.ts';
@@ -6,6 +6,7 @@ import { type ClientIdentity, registryCredentials } from '#proto/kit/registry-cr
 import type { NodeId } from '#proto/model/names.ts';
 import type { NhrpMessage } from '#proto/model/nhrp.ts';
 import { type Milliseconds, milliseconds } from '#proto/model/time.ts';
+import type { ReplicaRecord } from '#registry/decide/records.ts';
 import type { Snapshot } from '#registry/decide/state.ts';
 import type { Peers } from './sessions.ts';
 
@@ -27,12 +28,12 @@ export class Replicas implements Peers {
   }
 
   async push(replica: string, node: NodeId, message: NhrpMessage): Promise<boolean> {
-    const request = { nodeId: node, message: encodeRegistryMessage({ type: 'nhrp', message }) };
+    const request = { nodeId: node, replicaId: replica, message: encodeRegistryMessage({ type: 'nhrp', message }) };
     const client = this.#client(replica);
     if (!client) return false;
     return new Promise((resolve) => {
       client.push(request, new Metadata(), { deadline: Date.now() + pushWithin }, (error, answer) => {
-        if (error) this.#log.info({ replica, error: error.details }, 'push to replica failed');
+        if (error) this.#log.warn({ replica, error: error.details }, 'push to replica failed');
         resolve(!error && answer.delivered);
       });
     });
@@ -42,9 +43,31 @@ export class Replicas implements Peers {
     const client = this.#client(replica);
     if (!client) return undefined;
     return new Promise((resolve) => {
-      client.measure({ nodeId: node }, new Metadata(), { deadline: Date.now() + measureWithin }, (error, answer) => {
-        if (error) this.#log.info({ replica, error: error.details }, 'measuring by replica failed');
+      const request = { nodeId: node, replicaId: replica };
+      client.measure(request, new Metadata(), { deadline: Date.now() + measureWithin }, (error, answer) => {
+        if (error) this.#log.warn({ replica, error: error.details }, 'measuring by replica failed');
         resolve(!error && answer.connected ? milliseconds(answer.rttMs) : undefined);
+      });
+    });
+  }
+
+  /**
+   * Another replica that is reached at the address of `self`, which does not serve yet. One that crashed leaves its record for
+   * some seconds, but does not answer.
+   */
+  async namesake(self: ReplicaRecord): Promise<string | undefined> {
+    for (const { id, address } of this.#snapshot().replicas.values()) {
+      if (id === self.id || address !== self.address) continue;
+      if (await this.#answers(id)) return id;
+    }
+    return undefined;
+  }
+
+  async #answers(replica: string): Promise<boolean> {
+    const request = { nodeId: '0'.repeat(16), replicaId: replica };
+    return new Promise((resolve) => {
+      this.#client(replica)?.measure(request, new Metadata(), { deadline: Date.now() + pushWithin }, (error) => {
+        resolve(!error || error.code === status.FAILED_PRECONDITION);
       });
     });
   }

@@ -1,7 +1,7 @@
 import type { Server as GrpcServer } from '@grpc/grpc-js';
 import type { Server as HttpServer } from 'node:http';
 import { pause } from '#proto/kit/clock.ts';
-import { errorText } from '#proto/kit/errors.ts';
+import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { Answers } from './answers.ts';
 import type { RegistryContext } from './context.ts';
 import { startHttp } from './http.ts';
@@ -43,6 +43,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     () => context.store.snapshot(),
     context.log,
   );
+  await requireOwnAddress(context, replicas);
   const sessions = new Sessions(context, replicas);
   const answers = new Answers(
     context,
@@ -105,6 +106,15 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     await stop();
     throw error;
   }
+}
+
+/** Replicas that say the same address never reach each other. */
+async function requireOwnAddress({ self }: RegistryContext, replicas: Replicas): Promise<void> {
+  const other = self.address === '' ? undefined : await replicas.namesake(self);
+  if (other === undefined) return;
+  replicas.close();
+  const help = 'give --advertise HOST:PORT, where the other replicas reach this one and no other';
+  throw new ProgramError(`replica ${other} answers at ${self.address} already: ${help}`);
 }
 
 async function renew(context: RegistryContext, certificate: RegistryCertificate): Promise<void> {

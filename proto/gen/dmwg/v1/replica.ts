@@ -28,7 +28,11 @@ export const protobufFileName = "dmwg/v1/replica.proto";
 
 export interface PushRequest {
   nodeId: string;
-  message: SessionResponse | undefined;
+  message:
+    | SessionResponse
+    | undefined;
+  /** The replica that is meant: an address may lead to another one. */
+  replicaId: string;
 }
 
 export interface PushResponse {
@@ -37,6 +41,8 @@ export interface PushResponse {
 
 export interface MeasureRequest {
   nodeId: string;
+  /** The replica that is meant. */
+  replicaId: string;
 }
 
 export interface MeasureResponse {
@@ -46,7 +52,7 @@ export interface MeasureResponse {
 }
 
 function createBasePushRequest(): PushRequest {
-  return { nodeId: "", message: undefined };
+  return { nodeId: "", message: undefined, replicaId: "" };
 }
 
 export const PushRequest: MessageFns<PushRequest> = {
@@ -56,6 +62,9 @@ export const PushRequest: MessageFns<PushRequest> = {
     }
     if (message.message !== undefined) {
       SessionResponse.encode(message.message, writer.uint32(18).fork()).join();
+    }
+    if (message.replicaId !== "") {
+      writer.uint32(26).string(message.replicaId);
     }
     return writer;
   },
@@ -89,6 +98,14 @@ export const PushRequest: MessageFns<PushRequest> = {
             message.message = SessionResponse.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.replicaId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -109,6 +126,11 @@ export const PushRequest: MessageFns<PushRequest> = {
         ? globalThis.String(object.node_id)
         : "",
       message: isSet(object.message) ? SessionResponse.fromJSON(object.message) : undefined,
+      replicaId: isSet(object.replicaId)
+        ? globalThis.String(object.replicaId)
+        : isSet(object.replica_id)
+        ? globalThis.String(object.replica_id)
+        : "",
     };
   },
 
@@ -119,6 +141,9 @@ export const PushRequest: MessageFns<PushRequest> = {
     }
     if (message.message !== undefined) {
       obj.message = SessionResponse.toJSON(message.message);
+    }
+    if (message.replicaId !== "") {
+      obj.replicaId = message.replicaId;
     }
     return obj;
   },
@@ -132,6 +157,7 @@ export const PushRequest: MessageFns<PushRequest> = {
     message.message = (object.message !== undefined && object.message !== null)
       ? SessionResponse.fromPartial(object.message)
       : undefined;
+    message.replicaId = object.replicaId ?? "";
     return message;
   },
 };
@@ -204,13 +230,16 @@ export const PushResponse: MessageFns<PushResponse> = {
 };
 
 function createBaseMeasureRequest(): MeasureRequest {
-  return { nodeId: "" };
+  return { nodeId: "", replicaId: "" };
 }
 
 export const MeasureRequest: MessageFns<MeasureRequest> = {
   encode(message: MeasureRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.nodeId !== "") {
       writer.uint32(10).string(message.nodeId);
+    }
+    if (message.replicaId !== "") {
+      writer.uint32(18).string(message.replicaId);
     }
     return writer;
   },
@@ -236,6 +265,14 @@ export const MeasureRequest: MessageFns<MeasureRequest> = {
             message.nodeId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.replicaId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -255,6 +292,11 @@ export const MeasureRequest: MessageFns<MeasureRequest> = {
         : isSet(object.node_id)
         ? globalThis.String(object.node_id)
         : "",
+      replicaId: isSet(object.replicaId)
+        ? globalThis.String(object.replicaId)
+        : isSet(object.replica_id)
+        ? globalThis.String(object.replica_id)
+        : "",
     };
   },
 
@@ -262,6 +304,9 @@ export const MeasureRequest: MessageFns<MeasureRequest> = {
     const obj: any = {};
     if (message.nodeId !== "") {
       obj.nodeId = message.nodeId;
+    }
+    if (message.replicaId !== "") {
+      obj.replicaId = message.replicaId;
     }
     return obj;
   },
@@ -272,6 +317,7 @@ export const MeasureRequest: MessageFns<MeasureRequest> = {
   fromPartial<I extends Exact<DeepPartial<MeasureRequest>, I>>(object: I): MeasureRequest {
     const message = createBaseMeasureRequest();
     message.nodeId = object.nodeId ?? "";
+    message.replicaId = object.replicaId ?? "";
     return message;
   },
 };
