@@ -91,13 +91,16 @@ function noticing(state: FirewallState): string[] {
   return state.notice.length === 0 ? [] : indicate(state, `oifname ${names(state.notice)}`);
 }
 
+/** A scan of a whole network must not be a flood of messages. What is over it is indicated by a later packet. */
+const limit = 'limit rate 500/second burst 1000 packets';
+
 /** One message a pair. When the set is full, adding fails, the rule ends there, and the packet goes on. */
 function indicate(state: FirewallState, where: string): string[] {
   const log = `log group ${String(state.nflogGroup)} snaplen 64 queue-threshold 1`;
   const timeout = `timeout ${String(state.indicateAgain)}s`;
   const rule = (ip: string, set: string, but: string): string => {
     const pair = `${ip} saddr . ${ip} daddr`;
-    return `${where} ${ip} daddr != ${but} ${pair} != @${set} add @${set} { ${pair} ${timeout} } ${log}`;
+    return `${where} ${ip} daddr != ${but} ${pair} != @${set} ${limit} add @${set} { ${pair} ${timeout} } ${log}`;
   };
   return [
     rule('ip', 'indicated4', '{ 224.0.0.0/4, 255.255.255.255 }'),

@@ -52,10 +52,10 @@ ${sets.join('\n')}
     type filter hook forward priority filter; policy accept;
     iifname { "dmwg0" } oifname != { "dmwg0" } meta nfproto ipv4 drop
     iifname { "dmwg0" } oifname != { "dmwg0" } meta nfproto ipv6 drop
-    iifname { "dmwg0" } oifname { "dmwg0" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } ip saddr . ip daddr != @indicated4 add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
-    iifname { "dmwg0" } oifname { "dmwg0" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } ip6 saddr . ip6 daddr != @indicated6 add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
+    iifname { "dmwg0" } oifname { "dmwg0" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } ip saddr . ip daddr != @indicated4 limit rate 500/second burst 1000 packets add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
+    iifname { "dmwg0" } oifname { "dmwg0" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } ip6 saddr . ip6 daddr != @indicated6 limit rate 500/second burst 1000 packets add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
   }
-  chain state0_v2_dmwg0__109_30__300_dmwg0_fd6dx7764x6700xx/64_ {
+  chain state0_v3_dmwg0__109_30__300_dmwg0_fd6dx7764x6700xx/64_ {
   }
 }
 `,
@@ -66,7 +66,7 @@ test('a phase 2 spoke that has a table', () => {
   assert.equal(
     firewallText('dmwg_dmwg', { ...spoke, tunnels: ['dmwg0'] }, spoke),
     `flush table inet dmwg_dmwg
-delete chain inet dmwg_dmwg state0_v2__dmwg-h1_109_30_dmwg0_300_dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48
+delete chain inet dmwg_dmwg state0_v3__dmwg-h1_109_30_dmwg0_300_dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48
 table inet dmwg_dmwg {
 ${sets.join('\n')}
   chain entering {
@@ -87,12 +87,12 @@ ${sets.join('\n')}
   }
   chain leaving {
     type filter hook postrouting priority filter; policy accept;
-    oifname { "dmwg-h1" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } ip saddr . ip daddr != @indicated4 add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
-    oifname { "dmwg-h1" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } ip6 saddr . ip6 daddr != @indicated6 add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
+    oifname { "dmwg-h1" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } ip saddr . ip daddr != @indicated4 limit rate 500/second burst 1000 packets add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
+    oifname { "dmwg-h1" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } ip6 saddr . ip6 daddr != @indicated6 limit rate 500/second burst 1000 packets add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1
     oifname { "dmwg0" } ip daddr != { 224.0.0.0/4, 255.255.255.255 } update @used4 { ip daddr timeout 300s }
     oifname { "dmwg0" } ip6 daddr != { ff00::/8, fe80::/10, fd6d:7764:6700::/64 } update @used6 { ip6 daddr timeout 300s }
   }
-  chain state0_v2__dmwg-h1_109_30_dmwg0_300_dmwg-h1.dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48 {
+  chain state0_v3__dmwg-h1_109_30_dmwg0_300_dmwg-h1.dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48 {
   }
 }
 `,
