@@ -1,33 +1,23 @@
 // `dmwg-agent down`: the running agent takes its things away itself; otherwise they are found by their marks in the kernel.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pause } from '#proto/kit/clock.ts';
-import { ProgramError, systemCode } from '#proto/kit/errors.ts';
+import { ProgramError } from '#proto/kit/errors.ts';
 import type { AgentOptions } from './run.ts';
 import { createHost, removeAll } from './host.ts';
 import { readState } from './io/state-file.ts';
 import { ask } from './io/status-server.ts';
 import { savedStateFormat } from './saved-state.ts';
-import { socketPathFile } from './self.ts';
+import { writtenSocketPath } from './self.ts';
 
 const stopDeadlineMs = 10_000;
 
 export async function takeDown(options: AgentOptions): Promise<void> {
-  const socket = await socketPath(options);
+  const socket =
+    options.runDir === undefined ? await writtenSocketPath(options.stateDir) : join(options.runDir, 'agent.sock');
   if (socket !== undefined && (await ask(socket, 'POST', '/down')) !== undefined) await gone(socket);
   const saved = await readState(join(options.stateDir, 'state.json'), savedStateFormat);
   const prefix = options.interfacePrefix ?? (saved.ok ? saved.value?.interfacePrefix : undefined) ?? 'dmwg';
   await removeAll(createHost(options.stateDir, prefix));
-}
-
-async function socketPath(options: AgentOptions): Promise<string | undefined> {
-  if (options.runDir !== undefined) return join(options.runDir, 'agent.sock');
-  try {
-    return (await readFile(join(options.stateDir, socketPathFile), 'utf8')).trim();
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 async function gone(socket: string): Promise<void> {

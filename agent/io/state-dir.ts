@@ -39,6 +39,8 @@ async function checkDirectory(dir: string): Promise<Result<void>> {
   try {
     const found = await stat(dir);
     if (!found.isDirectory()) return fail('bad-state-dir', `${dir} is not a directory`);
+    const owner = checkOwner(dir, found.uid);
+    if (!owner.ok) return owner;
     if ((found.mode & 0o022) !== 0) {
       return fail('bad-mode', `others may write to ${dir}: run \`chmod 700 ${dir}\``);
     }
@@ -66,9 +68,17 @@ async function readPrivate(dir: string, name: string): Promise<Result<Secret>> {
 
 /** A private key that others may read is no secret any more. Throws what `stat` throws. */
 export async function checkPrivate(file: string): Promise<Result<void>> {
-  const { mode } = await stat(file);
+  const { mode, uid } = await stat(file);
+  const owner = checkOwner(file, uid);
+  if (!owner.ok) return owner;
   if ((mode & 0o077) === 0) return ok(undefined);
   return fail('bad-mode', `others may read ${file} (mode ${(mode & 0o777).toString(8)}): run \`chmod 600 ${file}\``);
+}
+
+/** Whoever owns a file may give it any mode again. Exported for tests, which cannot be two users. */
+export function checkOwner(file: string, uid: number, own = process.geteuid?.() ?? 0): Result<void> {
+  if (uid === 0 || uid === own) return ok(undefined);
+  return fail('bad-owner', `${file} belongs to the user ${String(uid)}: run \`chown -R ${String(own)} ${file}\``);
 }
 
 function missing(file: string): Result<never> {

@@ -14,9 +14,7 @@ export interface StatusServerOptions {
 /** Throws a ProgramError if another agent answers on that socket. */
 export async function startStatusServer(options: StatusServerOptions): Promise<{ close(): Promise<void> }> {
   const { path } = options;
-  if ((await ask(path, 'GET', '/status')) !== undefined) {
-    throw new ProgramError(`another agent is running with this state dir (it answers on ${path})`);
-  }
+  await refuseIfAnswering(path);
   await rm(path, { force: true });
   const server = createServer((incoming, response) => {
     const answer = (code: number, value: unknown): void => {
@@ -47,6 +45,12 @@ export async function startStatusServer(options: StatusServerOptions): Promise<{
         });
       }),
   };
+}
+
+/** Throws a ProgramError if an agent answers on that socket. */
+export async function refuseIfAnswering(path: string): Promise<void> {
+  if ((await ask(path, 'GET', '/status')) === undefined) return;
+  throw new ProgramError(`another agent is running with this state dir (it answers on ${path})`);
 }
 
 /** The body of the answer; undefined if nobody listens. */

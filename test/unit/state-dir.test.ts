@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { inspect } from 'node:util';
-import { openStateDir } from '#agent/io/state-dir.ts';
+import { checkOwner, openStateDir } from '#agent/io/state-dir.ts';
 import { createKeyStore } from '#agent/io/state-dir-keys.ts';
 import { createStateWriter, moveAside, readState, type StateFormat, writeState } from '#agent/io/state-file.ts';
 import type { ClientIdentity } from '#proto/kit/registry-credentials.ts';
+import { startStatusServer } from '#agent/io/status-server.ts';
+import { socketPathOf } from '#agent/self.ts';
+import { writeFileAtomic } from '#proto/kit/atomic-file.ts';
 import { fail, must, ok, type Result } from '#proto/model/result.ts';
 import { milliseconds } from '#proto/model/time.ts';
 import { authority, issueNode, issueRegistry, nodeId } from '#test/support/pki.ts';
@@ -181,4 +184,33 @@ test('the writer writes the newest, seldom, and not twice', async (t) => {
   writer.put({ count: 51 });
   await writer.flush();
   assert.equal(errors.length, 1);
+});
+
+test('what belongs to another user is refused', () => {
+  assert.match(faultOf(checkOwner('/x', 1000, 0)), /\/x belongs to the user 1000: run `chown -R 0 \/x`/);
+  assert.equal(faultOf(checkOwner('/x', 0, 1000)), 'none');
+  assert.equal(faultOf(checkOwner('/x', 1000, 1000)), 'none');
+});
+
+test('a file is written beside links, not through them, by several writers at once', async (t) => {
+  const dir = await directory(t);
+  const [file, victim] = [join(dir, 'file'), join(dir, 'victim')];
+  await writeFile(victim, 'untouched');
+  await symlink(victim, file);
+  await symlink(victim, `${file}.tmp`);
+  await Promise.all(Array.from({ length: 5 }, () => writeFileAtomic(file, 'content')));
+  assert.equal(await readFile(victim, 'utf8'), 'untouched');
+  assert.equal(await readFile(file, 'utf8'), 'content');
+  assert.ok((await lstat(file)).isFile());
+  assert.deepEqual((await readdir(dir)).sort(), ['file', 'file.tmp', 'victim']);
+});
+
+test('a second agent of a state dir is refused, whatever its run dir', async (t) => {
+  const dir = await directory(t);
+  const path = await socketPathOf(dir, join(dir, 'one'));
+  const server = await startStatusServer({ path, status: () => Promise.resolve({}), stop: () => undefined });
+  const second = socketPathOf(dir, join(dir, 'two'));
+  await assert.rejects(second, /another agent is running with this state dir \(it answers on .*one\/agent\.sock\)/);
+  await server.close();
+  assert.equal(await socketPathOf(dir, join(dir, 'two')), join(dir, 'two', 'agent.sock'));
 });
