@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { decodeRegistryMessage, encodeRegistryMessage } from '#proto/codec/session.ts';
+import { must } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import { claimSessions, type OpenSession } from '#registry/decide/claim-sessions.ts';
 import { expired, forgettable, lose, revive, sweeps, unheld } from '#registry/decide/expire.ts';
 import { remaining } from '#registry/decide/node.ts';
+import { commonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
 import { isStale, purgeByNode, toldNow } from '#registry/decide/purge.ts';
 import type { Put } from '#registry/decide/state.ts';
 import { setOverlay } from '#registry/decide/set-overlay.ts';
