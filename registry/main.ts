@@ -15,6 +15,7 @@ import { seconds } from '#proto/model/time.ts';
 import { transaction } from '#registry/decide/node.ts';
 import type { RegistryContext } from '#registry/serve/context.ts';
 import { Events } from '#registry/serve/events.ts';
+import { HoldingClock } from '#registry/serve/holding-clock.ts';
 import { Metrics } from '#registry/serve/metrics.ts';
 import { serve } from '#registry/serve/start.ts';
 import { overlaySeed, readStateDir, saveRegistryKeys, type StateDir } from '#registry/serve/state-dir.ts';
@@ -123,7 +124,7 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
     ca: state.ca,
     addresses: [state.config.registryAddress],
     nodeValidity,
-    clock: systemClock,
+    clock: new HoldingClock(systemClock, store),
     log,
     events: new Events(systemClock, log),
     traffic,

@@ -60,13 +60,13 @@ export class Answers {
   remember(asker: NodeId, prefix: Prefix, about: NodeId): void {
     const { store, clock } = this.#context;
     const snapshot = store.snapshot();
-    const told = toldNow(snapshot, prefix, about, clock.date());
-    const binding = liveBinding(snapshot, about, clock.date());
+    const told = toldNow(snapshot, prefix, about, clock.held());
+    const binding = liveBinding(snapshot, about, clock.held());
     if (!told || !binding) return;
     const answers = this.#answers.get(asker) ?? new Map<Prefix, Answer>();
     this.#answers.set(asker, answers);
     answers.delete(prefix);
-    answers.set(prefix, { told, until: after(clock.now(), toMilliseconds(remaining(binding, clock.date()))) });
+    answers.set(prefix, { told, until: after(clock.now(), toMilliseconds(remaining(binding, clock.held()))) });
     const oldest = answers.keys().next().value;
     if (answers.size > mostAnswers && oldest !== undefined) answers.delete(oldest);
     this.#purges.spare(asker, prefix);
@@ -130,7 +130,7 @@ export class Answers {
       let until = now;
       for (const [prefix, answer] of answers) {
         const over = answer.until <= now;
-        if (!over && !isStale(snapshot, answer.told, clock.date())) continue;
+        if (!over && !isStale(snapshot, answer.told, clock.held())) continue;
         answers.delete(prefix);
         if (over) continue;
         stale.push(prefix);

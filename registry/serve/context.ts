@@ -2,12 +2,12 @@
 // answers; it may import decide/, the store's port, the codecs, generated code, the kit and grpc-js. Expected failures are
 // Faults, which errors.ts turns into gRPC status; an exception is a bug or a failed device.
 import type { CertificateAuthority } from '#proto/kit/certificate.ts';
-import type { Clock } from '#proto/kit/clock.ts';
 import type { Logger } from '#proto/kit/log.ts';
 import type { Seconds } from '#proto/model/time.ts';
 import type { ReplicaRecord } from '#registry/decide/records.ts';
 import type { Store } from '#registry/store/port.ts';
 import type { Events } from './events.ts';
+import type { RegistryClock } from './holding-clock.ts';
 import type { Metrics } from './metrics.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -20,7 +20,7 @@ export interface RegistryContext {
   readonly addresses: readonly string[];
   /** Of the certificates of nodes. */
   readonly nodeValidity: Seconds;
-  readonly clock: Clock;
+  readonly clock: RegistryClock;
   readonly log: Logger;
   readonly events: Events;
   readonly metrics: Metrics;

@@ -32,7 +32,7 @@ export class Indications {
     const snapshot = store.snapshot();
     const node = snapshot.nodes.get(session.node);
     if (node?.role === 'spoke') this.#complaints.dropped(node.name, 'a traffic indication of a spoke');
-    const indication = node && indicate(snapshot, node, message, { now: clock.date(), server });
+    const indication = node && indicate(snapshot, node, message, { now: clock.held(), server });
     if (!indication) return;
     const pair = `${indication.to} ${message.destination}`;
     const last = this.#last.get(pair);

@@ -59,7 +59,7 @@ export function resolveOnce(
   const other = asker ?? { id: undefined, name: caller.kind };
   context.traffic.note('received', other, message.value);
   const question = { ...message.value, body: body satisfies ResolutionRequest };
-  const now = context.clock.date();
+  const now = context.clock.held();
   const snapshot = context.store.snapshot();
   const { overlay } = snapshot;
   const outcome = resolve(snapshot, asker, question, {

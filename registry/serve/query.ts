@@ -21,7 +21,7 @@ export function queryService(
   return {
     listNodes: unary(context, ready, readers, () =>
       ok({
-        nodes: nodeRows(store.snapshot(), clock.date()).map(({ registeredAt, expiresIn, ...row }) => ({
+        nodes: nodeRows(store.snapshot(), clock.held()).map(({ registeredAt, expiresIn, ...row }) => ({
           ...row,
           prefixes: [...row.prefixes],
           endpoints: [...row.endpoints],
@@ -33,7 +33,7 @@ export function queryService(
     ),
     listBindings: unary(context, ready, readers, () =>
       ok({
-        bindings: bindingRows(store.snapshot(), clock.date()).map(({ created, expiresIn, ...row }) => ({
+        bindings: bindingRows(store.snapshot(), clock.held()).map(({ created, expiresIn, ...row }) => ({
           ...row,
           nbma: [...row.nbma],
           flags: [...row.flags],
@@ -42,7 +42,7 @@ export function queryService(
         })),
       }),
     ),
-    listRoutes: unary(context, ready, readers, () => ok({ routes: routeRows(store.snapshot(), clock.date()) })),
+    listRoutes: unary(context, ready, readers, () => ok({ routes: routeRows(store.snapshot(), clock.held()) })),
     // Also without data: the events say what became of it.
     listEvents: unary(context, authenticate, readers, () =>
       ok({ events: events.list().map(({ time, ...event }) => ({ ...event, timeMs: BigInt(time) })) }),

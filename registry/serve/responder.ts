@@ -174,12 +174,12 @@ export class Responder {
 
   async #resolve(session: Session, request: NhrpMessage<ResolutionRequest>): Promise<void> {
     const { store, clock } = this.#context;
-    const about = targetOf(store.snapshot(), request.destination, clock.date());
+    const about = targetOf(store.snapshot(), request.destination, clock.held());
     const targetRtt = about === undefined ? undefined : await this.#sessions.measure(about);
     const snapshot = store.snapshot();
     const node = snapshot.nodes.get(session.node);
     if (!node) return;
-    const now = clock.date();
+    const now = clock.held();
     const askerRtt = session.meter.rtt ?? 0;
     const outcome = resolve(snapshot, node, request, {
       now,

@@ -94,7 +94,7 @@ export class Sessions {
     const common = this.#configs.common();
     if (!node || !common) return;
     session.syncConfig(common, node);
-    session.syncPeers(snapshot, node, clock.date());
+    session.syncPeers(snapshot, node, clock.held());
   }
 
   /** Another replica has a newer session of the node. */
@@ -155,7 +155,7 @@ export class Sessions {
     for (const session of ids ? pick(this.#open, ids) : this.#open.values()) this.#review(snapshot, session);
     for (const session of this.#hubs) {
       const hub = admit(snapshot, session.node);
-      if (hub.ok) session.syncPeers(snapshot, hub.value, clock.date(), ids);
+      if (hub.ok) session.syncPeers(snapshot, hub.value, clock.held(), ids);
     }
     this.#configs.changed(ids);
   }

@@ -53,7 +53,9 @@ export class Sweeper {
   }
 
   async pass(signal: AbortSignal): Promise<void> {
-    const { store } = this.#context;
+    const { store, clock } = this.#context;
+    // Also while the store is away, so that the clock sees it.
+    clock.held();
     if (!store.healthy()) return;
     this.#observations.flush();
     const steps = [
@@ -94,7 +96,7 @@ export class Sweeper {
 
   async #lose(signal: AbortSignal): Promise<void> {
     const { store, self, clock } = this.#context;
-    const now = clock.date();
+    const now = clock.held();
     const missing = new Set(unheld(store.snapshot()).filter((node) => !this.#sessions.open.has(node)));
     for (const node of this.#missing.keys()) if (!missing.has(node)) this.#missing.delete(node);
     for (const node of missing) if (!this.#missing.has(node)) this.#missing.set(node, now);
@@ -103,7 +105,7 @@ export class Sweeper {
       const binding = store.snapshot().bindings.get(node);
       const grace = Math.min(longestGrace, ((binding?.holdingTime ?? 0) * 1000) / 4);
       if (now - since < grace) continue;
-      const transaction = lose(store.snapshot(), node, since);
+      const transaction = lose(store.snapshot(), node, (clock.date() - (now - since)) as Timestamp);
       if (signal.aborted || (transaction && !(await this.#commit(transaction)))) return;
       if (transaction) this.#context.events.add('node.lost', this.#name(node));
     }
@@ -112,7 +114,9 @@ export class Sweeper {
   async #expire(signal: AbortSignal): Promise<void> {
     const { store, self, clock, events } = this.#context;
     if (!sweeps(store.snapshot(), self.id)) return;
-    for (const { node, transaction } of expired(store.snapshot(), clock.date())) {
+    for (const { node, transaction } of expired(store.snapshot(), clock.held())) {
+      // Held, though the store does not say so yet.
+      if (this.#sessions.open.get(node)?.registered) continue;
       if (signal.aborted || !(await this.#commit(transaction))) return;
       events.add('node.expired', this.#name(node));
     }

@@ -3,6 +3,7 @@
 import { createLogger } from '#proto/kit/log.ts';
 import { systemClock } from '#proto/kit/clock.ts';
 import { Events } from '#registry/serve/events.ts';
+import { HoldingClock } from '#registry/serve/holding-clock.ts';
 import { Sessions } from '#registry/serve/sessions.ts';
 import { createMemoryStore } from '#test/support/memory-store.ts';
 import type { RegistryContext } from '#registry/serve/context.ts';
@@ -38,7 +39,7 @@ store.force({ put: records.flatMap((node, index) => enrolled(node, bindingRecord
 const log = createLogger('bench', 'silent');
 const parts = {
   store,
-  clock: systemClock,
+  clock: new HoldingClock(systemClock, store),
   log,
   events: new Events(systemClock, log),
   self: { id: 'one', address: '' },

@@ -20,6 +20,7 @@ import { seconds } from '#proto/model/time.ts';
 import type { ReplicaRecord } from '#registry/decide/records.ts';
 import type { RegistryContext } from '#registry/serve/context.ts';
 import { Events } from '#registry/serve/events.ts';
+import { HoldingClock } from '#registry/serve/holding-clock.ts';
 import { Metrics } from '#registry/serve/metrics.ts';
 import { serve, type Serving } from '#registry/serve/start.ts';
 import { RegistryCertificate } from '#registry/serve/tls.ts';
@@ -73,7 +74,7 @@ export async function registryFor(t: TestContext, options: HostOptions): Promise
     ca,
     addresses: ['127.0.0.1:7443'],
     nodeValidity: seconds(3600),
-    clock: systemClock,
+    clock: new HoldingClock(systemClock, store),
     log,
     events: new Events(systemClock, log),
     traffic,
