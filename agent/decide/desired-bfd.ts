@@ -1,6 +1,8 @@
 // Which BFD sessions there should be for a state.
 import type { Address } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import type { Instant, Milliseconds } from '#proto/model/time.ts';
 import type { PathId } from './event.ts';
 import { type AgentState, multipointName } from './state.ts';
@@ -40,8 +42,27 @@ export function desiredBfd(state: AgentState, now: Instant): ReadonlyMap<PathId,
     if (wanted) add(`direct:${node}`, multipoint, remote.target.publicKey, 'active');
   }
   for (const peer of state.hub.peers?.values() ?? []) {
+    const known = knownSessions.get(peer);
+    if (known?.hub === state.self.node && known.config === config && known.key === multipoint) {
+      if (known.session) sessions.set(known.path, known.session);
+      continue;
+    }
+    const path: PathId = `spoke:${peer.node}`;
     const tunnel = peer.interfaces.find((own) => own.kind === 'hub-tunnel' && own.hub === state.self.node);
-    if (tunnel) add(`spoke:${peer.node}`, multipoint, tunnel.publicKey, 'passive');
+    if (tunnel) add(path, multipoint, tunnel.publicKey, 'passive');
+    knownSessions.set(peer, { hub: state.self.node, config, key: multipoint, path, session: sessions.get(path) });
   }
   return sessions;
 }
+
+/** Of thousands of spokes one changes at a time: the sessions with the others are still the same. */
+const knownSessions = new WeakMap<
+  HubPeer,
+  {
+    readonly hub: NodeId;
+    readonly config: OverlayConfig;
+    readonly key: PublicKey;
+    readonly path: PathId;
+    readonly session: BfdSession | undefined;
+  }
+>();

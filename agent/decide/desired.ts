@@ -2,6 +2,7 @@
 // decides nothing that step has not decided.
 import { type Address, containsPrefix, hostPrefix, type Prefix } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
+import type { NodeId } from '#proto/model/names.ts';
 import type { Target } from '#proto/model/nhrp.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { seconds } from '#proto/model/time.ts';
@@ -94,15 +95,27 @@ function multipointPeers(state: AgentState, config: OverlayConfig): PeerState[] 
   return [...reflectors, ...directs];
 }
 
+/** Of thousands of spokes one changes at a time: what was made of the others still holds. */
+const knownPeers = new WeakMap<
+  HubPeer,
+  { readonly hub: NodeId; readonly linkPrefix: Prefix; readonly peers: readonly PeerState[] }
+>();
+
 /** On a hub: the spoke's tunnel to it carries everything, its multipoint interface only shows its endpoint. */
-function spokePeers(state: AgentState, config: OverlayConfig, peer: HubPeer): PeerState[] {
-  return peer.interfaces
-    .filter((own) => own.kind === 'multipoint' || own.hub === state.self.node)
+function spokePeers(state: AgentState, config: OverlayConfig, peer: HubPeer): readonly PeerState[] {
+  const hub = state.self.node;
+  const { linkPrefix } = config;
+  const known = knownPeers.get(peer);
+  if (known?.hub === hub && known.linkPrefix === linkPrefix) return known.peers;
+  const peers = peer.interfaces
+    .filter((own) => own.kind === 'multipoint' || own.hub === hub)
     .map((own) => {
-      const link = hostPrefix(linkAddress(config.linkPrefix, own.publicKey));
+      const link = hostPrefix(linkAddress(linkPrefix, own.publicKey));
       const carried = own.kind === 'hub-tunnel' ? [...nodeAddresses(peer).map(hostPrefix), ...peer.prefixes] : [];
       return { publicKey: own.publicKey, endpoint: undefined, allowedIps: new Set([...carried, link]), keepalive: off };
     });
+  knownPeers.set(peer, { hub, linkPrefix, peers });
+  return peers;
 }
 
 function directPeer(config: OverlayConfig, remote: Remote): PeerState {

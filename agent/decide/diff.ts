@@ -105,7 +105,7 @@ function sameSettings(from: TunnelState, to: TunnelState): boolean {
 }
 
 function samePeer(from: PeerState, to: PeerState): boolean {
-  return from.keepalive === to.keepalive && sameSet(from.allowedIps, to.allowedIps);
+  return from === to || (from.keepalive === to.keepalive && sameSet(from.allowedIps, to.allowedIps));
 }
 
 function sameSet<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {

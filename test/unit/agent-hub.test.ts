@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { desiredHost } from '#agent/decide/desired.ts';
-import { address, config, endpoint, hubPeer, key, nodeId, Story } from '#test/support/agent-story.ts';
+import { desiredBfd } from '#agent/decide/desired-bfd.ts';
+import type { Instant } from '#proto/model/time.ts';
+import { address, config, endpoint, hubPeer, key, nodeId, prefix, Story } from '#test/support/agent-story.ts';
 
 const hubConfig = { ...config, address: address('10.9.0.1'), hubs: [], prefixes: [] };
 
@@ -74,4 +76,25 @@ test('a hub indicates in phase 3 only, and never multicast or what is for itself
   assert.equal(indicated(1, '10.9.0.11'), 0);
   assert.equal(indicated(3, '224.0.0.5'), 0);
   assert.equal(indicated(3, '10.9.0.1'), 0);
+});
+
+test('when one spoke changes, what was made of the others is used again', () => {
+  const story = hub();
+  const sync = { type: 'peer-sync', snapshot: false, remove: [], complete: true } as const;
+  const other = { ...hubPeer(), node: nodeId('d'), interfaces: [] };
+  story.tell({ kind: 'message', message: { ...sync, upsert: [other] } });
+  const made = () => ({
+    peer: desiredHost(story.state).interfaces.get('dmwg0')?.peers.get(key('P')),
+    session: desiredBfd(story.state, 0 as Instant).get(`spoke:${nodeId('c')}`),
+  });
+  const before = made();
+  assert.ok(before.peer && before.session);
+  story.tell({ kind: 'message', message: { ...sync, upsert: [{ ...other, prefixes: [prefix('10.7.0.0/16')] }] } });
+  assert.equal(made().peer, before.peer);
+  assert.equal(made().session, before.session);
+  story.tell({ kind: 'message', message: { ...sync, upsert: [{ ...hubPeer(), prefixes: [prefix('10.8.0.0/16')] }] } });
+  assert.ok(made().peer?.allowedIps.has(prefix('10.8.0.0/16')));
+  const slower = { ...hubConfig, bfdMultiplier: 5 };
+  story.tell({ kind: 'message', message: { type: 'overlay-config', config: slower } });
+  assert.equal(made().session?.multiplier, 5);
 });
