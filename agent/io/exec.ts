@@ -26,11 +26,7 @@ export function packageOf(program: string): string {
 }
 
 /** Runs a program to its end, at most `timeout` milliseconds. */
-export function execute(
-  program: string,
-  args: readonly string[],
-  options: RunOptions = {},
-): Promise<RunOutput> {
+export function execute(program: string, args: readonly string[], options: RunOptions = {}): Promise<RunOutput> {
   const timeout = options.timeout ?? defaultTimeout;
   return new Promise((resolve, reject) => {
     const child = execFile(
