@@ -1,6 +1,5 @@
 import type { NodeId } from '#proto/model/names.ts';
 import type { Seconds, Timestamp } from '#proto/model/time.ts';
-import { sameValue } from './equal.ts';
 import { remaining, transaction } from './node.ts';
 import type { BindingRecord } from './records.ts';
 import { removeBinding } from './removal.ts';
@@ -78,7 +77,7 @@ export function revival(binding: BindingRecord, agentVersion: string): BindingRe
 /** For a node that registered again what it had. Undefined when there is nothing to say any more. */
 export function revive(snapshot: Snapshot, node: NodeId, agentVersion: string): Transaction | undefined {
   const binding = snapshot.bindings.get(node);
-  if (!binding || sameValue(binding, revival(binding, agentVersion))) return undefined;
+  if (!binding || (binding.lostAt === undefined && binding.agentVersion === agentVersion)) return undefined;
   const record = revival(binding, agentVersion);
   return transaction({ unchanged: [{ kind: 'binding', id: node }], put: [{ kind: 'binding', record }] });
 }
