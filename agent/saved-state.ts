@@ -8,7 +8,7 @@ import { errorText } from '#proto/kit/errors.ts';
 import { addressBits, familyOf, lengthOf, prefixOf } from '#proto/model/address.ts';
 import { parseNodeId } from '#proto/model/names.ts';
 import { cieCode, defaultHopCount, type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
-import { fail, ok, type Result } from '#proto/model/result.ts';
+import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
 import type { HubPeer, RegistryMessage } from '#proto/model/session.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { Saved, SavedShortcut } from './decide/restore.ts';
@@ -23,6 +23,7 @@ const schema = z.strictObject({
   nextRequestId: z.int().min(0).max(0xffff_ffff),
   config: z.unknown().optional(),
   activeHub: z.string().optional(),
+  tunnels: z.array(z.string()).default([]),
   interfaces: z.array(
     z.strictObject({
       name: z.string().max(15),
@@ -54,6 +55,7 @@ export const savedStateFormat: StateFormat<Saved> = {
     nextRequestId: saved.nextRequestId,
     config: saved.config && storeMessage({ type: 'overlay-config', config: saved.config }),
     activeHub: saved.activeHub,
+    tunnels: [...saved.tunnels],
     interfaces: saved.interfaces.map(({ name, kind, hub, listenPort }) => ({ name, kind, hub, listenPort })),
     shortcuts: saved.shortcuts.map((shortcut) => WireNhrp.toJSON(encodeNhrp(asReply(shortcut)))),
     peers: saved.peers && storePeers(saved.peers),
@@ -65,6 +67,8 @@ function parse(stored: Stored): Result<Saved> {
   if (config && !config.ok) return config;
   const activeHub = stored.activeHub === undefined ? undefined : parseNodeId(stored.activeHub);
   if (activeHub && !activeHub.ok) return activeHub;
+  const tunnels = parseAll(stored.tunnels, parseNodeId);
+  if (!tunnels.ok) return tunnels;
   const peers: HubPeer[] = [];
   for (const piece of stored.peers ?? []) {
     const sync = readMessage(piece, 'peer-sync');
@@ -88,6 +92,7 @@ function parse(stored: Stored): Result<Saved> {
     nextRequestId: stored.nextRequestId,
     config: config?.value.config,
     activeHub: activeHub?.value,
+    tunnels: tunnels.value,
     interfaces,
     shortcuts,
     peers: stored.peers && peers,

@@ -33,7 +33,7 @@ export function desiredBfd(state: AgentState, now: Instant): ReadonlyMap<PathId,
   };
   for (const [node, path] of state.hubs) {
     const own = state.interfaces.get(path.interface)?.publicKey;
-    if (own && path.hub.publicKey) add(`hub:${node}`, own, path.hub.publicKey, 'active');
+    if (own && path.hub.publicKey && path.place !== 'none') add(`hub:${node}`, own, path.hub.publicKey, 'active');
   }
   for (const [node, remote] of state.remotes) {
     const started = remote.rendezvous === undefined || remote.rendezvous.startAt <= now;

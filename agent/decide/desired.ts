@@ -16,7 +16,7 @@ import {
   routeKey,
   type TunnelState,
 } from './host.ts';
-import { type AgentState, multipointName, type OwnInterface, type Remote } from './state.ts';
+import { type AgentState, type HubPath, isOpen, multipointName, type OwnInterface, type Remote } from './state.ts';
 
 /** A shortcut is preferred to a hub's route of the same prefix. */
 const shortcutMetric = 50;
@@ -34,7 +34,7 @@ export function desiredHost(state: AgentState): HostState {
   }
   const interfaces = new Map<string, TunnelState>();
   for (const own of state.interfaces.values()) {
-    if (own.publicKey === undefined) continue;
+    if (own.publicKey === undefined || !isOpen(state, own)) continue;
     interfaces.set(own.name, tunnel(state, config, own, own.publicKey));
   }
   const routes = new Map<string, RouteState>();
@@ -79,8 +79,8 @@ function multipointPeers(state: AgentState, config: OverlayConfig): PeerState[] 
     return [...(state.hub.peers?.values() ?? [])].flatMap((peer) => spokePeers(state, config, peer));
   }
   // The reflector: the hub sees by it which public endpoint this interface has.
-  const reflectors = [...state.hubs.values()].flatMap(({ hub }) =>
-    hub.publicKey === undefined
+  const reflectors = [...state.hubs.values()].flatMap(({ hub, place }) =>
+    hub.publicKey === undefined || place === 'none'
       ? []
       : [
           {
@@ -141,7 +141,7 @@ function spokeRoutes(state: AgentState, config: OverlayConfig): RouteState[] {
     { prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric },
   ];
   for (const path of state.hubs.values()) {
-    if (!path.hub.publicKey) continue;
+    if (!path.hub.publicKey || path.place === 'none') continue;
     const link = hostPrefix(linkAddress(config.linkPrefix, path.hub.publicKey));
     routes.push({
       prefix: link,
@@ -152,8 +152,10 @@ function spokeRoutes(state: AgentState, config: OverlayConfig): RouteState[] {
   }
   const active = state.activeHub === undefined ? undefined : state.hubs.get(state.activeHub);
   if (active) {
-    for (const prefix of config.summaries) {
-      routes.push({ prefix, interface: active.interface, source: sourceFor(config, prefix), metric: hubMetric });
+    const others = routedToOthers(state, active);
+    for (const prefix of new Set([...config.summaries, ...others.keys()])) {
+      const name = others.get(prefix) ?? active.interface;
+      routes.push({ prefix, interface: name, source: sourceFor(config, prefix), metric: hubMetric });
     }
   }
   for (const shortcut of state.shortcuts.values()) {
@@ -162,6 +164,18 @@ function spokeRoutes(state: AgentState, config: OverlayConfig): RouteState[] {
     routes.push({ prefix, interface: multipoint, source: sourceFor(config, prefix), metric: shortcutMetric });
   }
   return routes;
+}
+
+/** A hub does not reach another one: what belongs to a connected hub goes by its own tunnel. */
+function routedToOthers(state: AgentState, active: HubPath): ReadonlyMap<Prefix, string> {
+  const routed = new Map<Prefix, string>();
+  for (const path of state.hubs.values()) {
+    if (path === active || path.place !== 'connected') continue;
+    for (const prefix of [...nodeAddresses(path.hub).map(hostPrefix), ...path.hub.prefixes]) {
+      routed.set(prefix, path.interface);
+    }
+  }
+  return routed;
 }
 
 /** Out of the one multipoint interface: WireGuard's own table chooses the peer, and goes on when the agent does not. */

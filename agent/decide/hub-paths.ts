@@ -1,9 +1,11 @@
-// Hub tunnels of a spoke: liveness, choice of the active hub, and repair of a tunnel whose WireGuard session is dead.
+// Hub tunnels of a spoke: liveness, and repair of a tunnel whose WireGuard session is dead. Which tunnels there are is decided
+// in hub-choice.ts.
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { OverlayConfig } from '#proto/model/session.ts';
 import { after, milliseconds } from '#proto/model/time.ts';
 import { note, type ObservedPeer, type Turn, warn } from './event.ts';
+import { chooseHubs, openTunnel, spareHub } from './hub-choice.ts';
 import { tunnelTo } from './own-interfaces.ts';
 import { receive } from './reception.ts';
 import { type AgentState, type BfdState, type HubPath, multipointName, withEntry } from './state.ts';
@@ -23,16 +25,8 @@ export function configureHubs(state: AgentState, config: OverlayConfig, turn: Tu
     const old = state.hubs.get(hub.node);
     // Another key is another tunnel: its BFD session begins anew, in Down.
     if (!old || old.hub.publicKey !== hub.publicKey) {
-      hubs.set(hub.node, {
-        hub,
-        interface: own.name,
-        bfd: 'down',
-        since: turn.now,
-        everUp: false,
-        repairAt: after(turn.now, milliseconds(firstRepairMs)),
-        repairs: 0,
-        reception: undefined,
-      });
+      const spare = spareHub(hub, own.name, turn.now);
+      hubs.set(hub.node, old && old.place !== 'none' && hub.publicKey ? openTunnel(spare, turn.now) : spare);
       continue;
     }
     const moved = old.hub.endpoints[0] !== hub.endpoints[0];
@@ -42,12 +36,12 @@ export function configureHubs(state: AgentState, config: OverlayConfig, turn: Tu
     }
     hubs.set(hub.node, { ...old, hub });
   }
-  return chooseHub({ ...state, hubs }, turn);
+  return chooseHubs({ ...state, hubs }, turn);
 }
 
 export function hubBfd(state: AgentState, node: NodeId, bfd: BfdState, turn: Turn): AgentState {
   const path = state.hubs.get(node);
-  if (!path || path.bfd === bfd) return state;
+  if (!path || path.place === 'none' || path.bfd === bfd) return state;
   const wasUp = path.bfd === 'up';
   const isUp = bfd === 'up';
   const next: HubPath = {
@@ -55,6 +49,8 @@ export function hubBfd(state: AgentState, node: NodeId, bfd: BfdState, turn: Tur
     bfd,
     since: wasUp !== isUp ? turn.now : path.since,
     everUp: path.everUp || isUp,
+    returned: path.returned || wasUp,
+    expectedUntil: undefined,
     repairAt: isUp ? undefined : wasUp ? after(turn.now, milliseconds(proofMs)) : path.repairAt,
     repairs: isUp ? 0 : path.repairs,
     reception: isUp ? undefined : path.reception,
@@ -67,7 +63,7 @@ export function hubBfd(state: AgentState, node: NodeId, bfd: BfdState, turn: Tur
     warn(turn, 'hub path down', { hub: path.hub.name, interface: path.interface });
     turn.effects.push({ kind: 'inspect-peers', interface: path.interface });
   }
-  return chooseHub({ ...state, hubs: withEntry(state.hubs, node, next) }, turn);
+  return chooseHubs({ ...state, hubs: withEntry(state.hubs, node, next) }, turn);
 }
 
 /** The hub is there and knows us: let it see the multipoint interface now, not at WireGuard's next retry five seconds later. */
@@ -120,23 +116,4 @@ export function repairHub(
     return { ...state, hubs: withEntry(state.hubs, node, { ...path, reception }) };
   }
   return state;
-}
-
-/** The best hub that is Up. With none Up the choice stays: a hub whose agent died goes on forwarding. */
-function chooseHub(state: AgentState, turn: Turn): AgentState {
-  const current = state.activeHub === undefined ? undefined : state.hubs.get(state.activeHub);
-  const ranked = [...state.hubs.values()].sort(
-    (a, b) =>
-      Number(b.bfd === 'up') - Number(a.bfd === 'up') ||
-      a.hub.priority - b.hub.priority ||
-      // Sticky: of equals, the one in use.
-      Number(b === current) - Number(a === current) ||
-      (a.hub.node < b.hub.node ? -1 : 1),
-  );
-  const best = ranked[0];
-  const keep = current !== undefined && best?.bfd !== 'up';
-  const chosen = keep ? current : best;
-  if (chosen?.hub.node === state.activeHub) return state;
-  if (chosen) note(turn, 'active hub', { hub: chosen.hub.name, interface: chosen.interface });
-  return { ...state, activeHub: chosen?.hub.node };
 }

@@ -7,9 +7,19 @@ import type { Target } from '#proto/model/nhrp.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { after, toMilliseconds } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
+import { openTunnel, spareHub } from './hub-choice.ts';
+import { tunnelTo } from './own-interfaces.ts';
 import { adopt } from './remotes.ts';
 import { refreshMoment } from './shortcuts.ts';
-import { type AgentState, initialState, type OwnInterface, type Self, type Shortcut, withEntry } from './state.ts';
+import {
+  type AgentState,
+  type HubPath,
+  initialState,
+  type OwnInterface,
+  type Self,
+  type Shortcut,
+  withEntry,
+} from './state.ts';
 import { configure } from './step.ts';
 
 export interface Saved {
@@ -17,6 +27,8 @@ export interface Saved {
   readonly nextRequestId: number;
   readonly config: OverlayConfig | undefined;
   readonly activeHub: NodeId | undefined;
+  /** Hubs to which there were tunnels. */
+  readonly tunnels: readonly NodeId[];
   /** Without keys: those are in files of their own. */
   readonly interfaces: readonly OwnInterface[];
   readonly shortcuts: readonly SavedShortcut[];
@@ -45,7 +57,7 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
     hub: { ...fresh.hub, peers: saved.peers && new Map(saved.peers.map((peer) => [peer.node, peer])) },
   };
   if (!saved.config) return state;
-  state = configure(state, saved.config, turn);
+  state = configure({ ...state, hubs: openedBefore(state, saved, saved.config, turn) }, saved.config, turn);
   for (const { prefix, source, destination, target } of saved.shortcuts) {
     const shortcut: Shortcut = {
       prefix,
@@ -63,11 +75,23 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
   return state;
 }
 
+/** What was there stays until it is known which hubs are Up. */
+function openedBefore(state: AgentState, saved: Saved, config: OverlayConfig, turn: Turn): AgentState['hubs'] {
+  const open = new Map<NodeId, HubPath>();
+  for (const hub of config.hubs) {
+    const own = tunnelTo(state.interfaces, hub.node);
+    const wasOpen = saved.tunnels.includes(hub.node) || saved.activeHub === hub.node;
+    if (own && wasOpen) open.set(hub.node, openTunnel(spareHub(hub, own.name, turn.now), turn.now));
+  }
+  return open;
+}
+
 /** Whether both states are saved the same for certain. */
 export function sameSaved(a: AgentState, b: AgentState): boolean {
   return (
     a.config === b.config &&
     a.activeHub === b.activeHub &&
+    (a.hubs === b.hubs || openTunnels(a).join() === openTunnels(b).join()) &&
     a.interfaces === b.interfaces &&
     a.nextRequestId === b.nextRequestId &&
     a.shortcuts === b.shortcuts &&
@@ -87,8 +111,13 @@ export function save(state: AgentState): Saved {
     nextRequestId: state.nextRequestId,
     config: state.config,
     activeHub: state.activeHub,
+    tunnels: openTunnels(state),
     interfaces: [...state.interfaces.values()],
     shortcuts,
     peers: state.hub.peers && [...state.hub.peers.values()],
   };
+}
+
+function openTunnels(state: AgentState): NodeId[] {
+  return [...state.hubs.values()].filter((path) => path.place !== 'none').map((path) => path.hub.node);
 }

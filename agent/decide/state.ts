@@ -81,12 +81,23 @@ export interface Reception {
   readonly changedAt: Instant;
 }
 
+/** One of those by which traffic may go; a tunnel with BFD alone; no tunnel. */
+export type HubPlace = 'connected' | 'probed' | 'none';
+
 export interface HubPath {
   readonly hub: HubConfig;
   readonly interface: string;
+  readonly place: HubPlace;
+  /** A new tunnel: until then it may come Up, and no other one is opened in its place. */
+  readonly expectedUntil: Instant | undefined;
+  /** There are enough better hubs: the tunnel goes then. */
+  readonly closeAt: Instant | undefined;
   readonly bfd: BfdState;
+  /** The last change from or to Up. */
   readonly since: Instant;
   readonly everUp: boolean;
+  /** It was Up and went Down since its tunnel was opened. */
+  readonly returned: boolean;
   /** When the tunnel is looked at next, while it is not Up. */
   readonly repairAt: Instant | undefined;
   readonly repairs: number;
@@ -203,6 +214,11 @@ export function initialState(self: Self): AgentState {
 /** The name of the multipoint interface. */
 export function multipointName(self: Self): string {
   return `${self.interfacePrefix}0`;
+}
+
+/** Whether the interface is there: always, but for a tunnel to a hub that is neither connected nor probed. */
+export function isOpen({ hubs }: Pick<AgentState, 'hubs'>, { hub }: OwnInterface): boolean {
+  return hub === undefined || (hubs.get(hub)?.place ?? 'none') !== 'none';
 }
 
 /** A copy of `map` with `key` set. */

@@ -5,7 +5,15 @@ import type { PublicKey } from '#proto/model/key.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { PathId } from './event.ts';
-import { type AgentState, type BfdState, type HubPath, multipointName, type Remote, type Shortcut } from './state.ts';
+import {
+  type AgentState,
+  type BfdState,
+  type HubPath,
+  isOpen,
+  multipointName,
+  type Remote,
+  type Shortcut,
+} from './state.ts';
 
 /** What the state does not hold: readings of BFD and WireGuard. */
 export interface Readings {
@@ -41,6 +49,8 @@ export interface HubStatus {
   readonly node: string;
   readonly address: string;
   readonly priority: number;
+  readonly cluster: number;
+  /** Connected; a tunnel that is tried or waits for the fallback time; no tunnel. */
   readonly state: 'up' | 'probe' | 'down';
   readonly active: boolean;
   readonly rttMs: number | null;
@@ -107,23 +117,28 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
       .filter((shortcut) => state.remotes.get(shortcut.node)?.phase === 'direct')
       .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
       .map((shortcut) => shortcutStatus(state, shortcut, readings, now)),
-    interfaces: [...state.interfaces.values()].map((own) => ({
-      name: own.name,
-      kind: own.kind,
-      publicKey: own.publicKey ?? null,
-      listenPort: own.listenPort,
-    })),
+    interfaces: [...state.interfaces.values()]
+      .filter((own) => isOpen(state, own))
+      .map((own) => ({
+        name: own.name,
+        kind: own.kind,
+        publicKey: own.publicKey ?? null,
+        listenPort: own.listenPort,
+      })),
     faults: readings.faults,
     counters: readings.counters,
   };
 }
+
+const hubStates = { connected: 'up', probed: 'probe', none: 'down' } as const;
 
 function hubStatus(state: AgentState, path: HubPath, readings: Readings): HubStatus {
   return {
     node: path.hub.name,
     address: path.hub.address,
     priority: path.hub.priority,
-    state: path.bfd === 'up' ? 'up' : path.everUp ? 'down' : 'probe',
+    cluster: path.hub.cluster,
+    state: hubStates[path.place],
     active: state.activeHub === path.hub.node,
     rttMs: readings.paths.get(`hub:${path.hub.node}`)?.rttMs ?? null,
     interface: path.interface,

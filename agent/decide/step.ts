@@ -5,6 +5,7 @@ import type { OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import { sawActivity, tickActivity } from './activity.ts';
 import { type Event, note, type Turn, warn } from './event.ts';
 import { configureHubs, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
+import { chooseHubs } from './hub-choice.ts';
 import { indicate, peerSync, reportEndpoints, tickHub } from './hub-peers.ts';
 import { ownInterfaces, randomPort } from './own-interfaces.ts';
 import { forgetRegistration, register, registrationReply, sortAddresses } from './registration.ts';
@@ -85,7 +86,7 @@ function hurry(state: AgentState, turn: Turn): AgentState {
 /** Everything that is due. */
 function tick(state: AgentState, turn: Turn): AgentState {
   if (state.revoked !== undefined) return state;
-  const parts = [inspectHubs, tickRemotes, tickResolutions, tickActivity, tickHub, register];
+  const parts = [chooseHubs, inspectHubs, tickRemotes, tickResolutions, tickActivity, tickHub, register];
   return parts.reduce((current, part) => part(current, turn), state);
 }
 

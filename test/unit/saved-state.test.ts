@@ -11,6 +11,7 @@ const bare: Saved = {
   nextRequestId: 7,
   config: undefined,
   activeHub: '0123456789abcdef' as NodeId,
+  tunnels: ['0123456789abcdef' as NodeId],
   interfaces: [
     { name: 'dmwg0', kind: 'multipoint', hub: undefined, listenPort: 20_001, publicKey: undefined },
     {
