@@ -122,18 +122,19 @@ function sourceError(snapshot: Snapshot, asker: NodeRecord | undefined, source: 
   return own ? undefined : errorCode.authenticationFailure;
 }
 
-/** At most one CIE, and U implies one for exactly one address (RFC 2332 5.2.1). */
+/** At most one CIE; U implies that it is about exactly one address, a holding time that the source is stable (RFC 2332 5.2.1). */
 function requestError(
   asker: NodeRecord | undefined,
   request: NhrpMessage<ResolutionRequest>,
   server: Server | undefined,
 ): number | undefined {
-  const { cies, unique } = request.body;
+  const { cies, unique, sourceStable } = request.body;
   const error = asker ? headerError(asker, request, server) : extensionError(request, server);
   if (error !== undefined) return error;
   const first = cies[0];
-  if (cies.length > 1 || (unique && first && first.prefixLength !== uniquePrefixLength)) return errorCode.protocolError;
-  return undefined;
+  if (!first) return undefined;
+  if (cies.length > 1 || (unique && first.prefixLength !== uniquePrefixLength)) return errorCode.protocolError;
+  return first.holdingTime > 0 && !sourceStable ? errorCode.protocolError : undefined;
 }
 
 function meet(asker: BindingRecord, target: BindingRecord, context: ResolutionContext): RendezvousPair | undefined {
@@ -150,7 +151,9 @@ function introduce(
 ): NhrpMessage<ResolutionRequest> | undefined {
   const onward = relayed(request, server);
   if (typeof onward === 'number') return undefined;
-  const cie = bindingCie(binding, node, prefix, now);
+  const known = bindingCie(binding, node, prefix, now);
+  // What is not stable must not be cached (RFC 2332 6.2.1).
+  const cie = request.body.sourceStable ? known : { ...known, holdingTime: seconds(0) };
   const target = targetValue(node, binding, meeting);
   return { ...onward, body: { ...request.body, cies: [cie], target } };
 }

@@ -181,6 +181,8 @@ export interface NodeSession {
   readonly received: readonly RegistryMessage[];
   send(message: NodeMessage): void;
   say(message: NhrpMessage): void;
+  /** As it goes on the wire, right or wrong. */
+  write(request: SessionRequest): void;
   /** The latest message of the type, that the session got since `take` gave one of it before. */
   take<T extends RegistryMessage['type']>(type: T, fits?: (message: MessageOf<T>) => boolean): Promise<MessageOf<T>>;
   takeNhrp<T extends NhrpBody['type']>(type: T, requestId?: number): Promise<NhrpMessage<BodyOf<T>>>;
@@ -237,6 +239,9 @@ function openSession(address: string, identity: ClientIdentity): NodeSession {
     send,
     say: (message) => {
       send({ type: 'nhrp', message });
+    },
+    write: (request) => {
+      stream.write(request);
     },
     take,
     takeNhrp: async (type, requestId) => {
