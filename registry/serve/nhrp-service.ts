@@ -14,10 +14,12 @@ import { fail, ok, type Result } from '#proto/model/result.ts';
 import { resolve } from '#registry/decide/resolve.ts';
 import { serverOf } from '#registry/decide/transit.ts';
 import { type Authenticate, type Caller } from './caller.ts';
+import { errorText } from '#proto/kit/errors.ts';
 import type { RegistryContext } from './context.ts';
 import { serviceError } from './errors.ts';
 import type { Responder } from './responder.ts';
 import type { Sessions } from './sessions.ts';
+import { Pace, paceOf } from './pace.ts';
 import { refusal, unary } from './unary.ts';
 import type { Unreadable } from './unreadable.ts';
 
@@ -85,8 +87,10 @@ function serve(
       over();
     },
   });
+  const pace = new Pace(paceOf[caller.node.role], call, () => context.clock.now());
   function over(): void {
     clearTimeout(silent);
+    pace.stop();
     sessions.finish(session);
     responder.forget(session);
   }
@@ -96,8 +100,20 @@ function serve(
   call.on('data', (request: SessionRequest) => {
     if (session.ended) return;
     const message = decodeNodeMessage(request);
-    if (message.ok) responder.receive(session, message.value);
-    else if (request.body?.$case === 'nhrp' && session.greeted) {
+    pace.begin();
+    if (message.ok) {
+      void responder
+        .receive(session, message.value)
+        .catch((error: unknown) => {
+          context.log.error({ node: caller.node.name, error: errorText(error) }, 'message failed');
+        })
+        .finally(() => {
+          pace.end();
+        });
+      return;
+    }
+    pace.end();
+    if (request.body?.$case === 'nhrp' && session.greeted) {
       responder.unreadable(session, unreadable(request.body.value), message.fault.message.slice(0, 200));
     } else {
       context.log.info({ node: caller.node.name, fault: message.fault.code }, 'message refused');

@@ -30,7 +30,9 @@ export class Observations {
     });
   }
 
+  /** Of a node that is no hub nothing is kept. */
   report(hub: NodeId, endpoints: readonly ObservedEndpoint[]): void {
+    if (this.#context.store.snapshot().nodes.get(hub)?.role !== 'hub') return;
     const reports = this.#reports.get(hub) ?? new Map<PublicKey, Endpoint>();
     this.#reports.set(hub, reports);
     for (const { publicKey, endpoint } of endpoints) {

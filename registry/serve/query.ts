@@ -7,6 +7,7 @@ import { bindingRows, nodeRows, routeRows } from '#registry/decide/visible.ts';
 import { type Authenticate, onceReady } from './caller.ts';
 import type { RegistryContext } from './context.ts';
 import type { Sessions } from './sessions.ts';
+import { OneEach } from './one-each.ts';
 import { unary } from './unary.ts';
 
 const readers = ['admin', 'node'] as const;
@@ -18,31 +19,38 @@ export function queryService(
 ): QueryServiceServer {
   const { store, clock, events } = context;
   const ready = onceReady(authenticate, () => store.snapshot());
+  const turns = new OneEach();
   return {
-    listNodes: unary(context, ready, readers, () =>
-      ok({
-        nodes: nodeRows(store.snapshot(), clock.held()).map(({ registeredAt, expiresIn, ...row }) => ({
-          ...row,
-          prefixes: [...row.prefixes],
-          endpoints: [...row.endpoints],
-          tags: [...row.tags],
-          registeredAtMs: BigInt(registeredAt),
-          expiresInSeconds: expiresIn,
-        })),
-      }),
+    listNodes: unary(context, ready, readers, (_, caller) =>
+      turns.pass(caller, () =>
+        ok({
+          nodes: nodeRows(store.snapshot(), clock.held()).map(({ registeredAt, expiresIn, ...row }) => ({
+            ...row,
+            prefixes: [...row.prefixes],
+            endpoints: [...row.endpoints],
+            tags: [...row.tags],
+            registeredAtMs: BigInt(registeredAt),
+            expiresInSeconds: expiresIn,
+          })),
+        }),
+      ),
     ),
-    listBindings: unary(context, ready, readers, () =>
-      ok({
-        bindings: bindingRows(store.snapshot(), clock.held()).map(({ created, expiresIn, ...row }) => ({
-          ...row,
-          nbma: [...row.nbma],
-          flags: [...row.flags],
-          createdMs: BigInt(created),
-          expiresInSeconds: expiresIn,
-        })),
-      }),
+    listBindings: unary(context, ready, readers, (_, caller) =>
+      turns.pass(caller, () =>
+        ok({
+          bindings: bindingRows(store.snapshot(), clock.held()).map(({ created, expiresIn, ...row }) => ({
+            ...row,
+            nbma: [...row.nbma],
+            flags: [...row.flags],
+            createdMs: BigInt(created),
+            expiresInSeconds: expiresIn,
+          })),
+        }),
+      ),
     ),
-    listRoutes: unary(context, ready, readers, () => ok({ routes: routeRows(store.snapshot(), clock.held()) })),
+    listRoutes: unary(context, ready, readers, (_, caller) =>
+      turns.pass(caller, () => ok({ routes: routeRows(store.snapshot(), clock.held()) })),
+    ),
     // Also without data: the events say what became of it.
     listEvents: unary(context, authenticate, readers, () =>
       ok({ events: events.list().map(({ time, ...event }) => ({ ...event, timeMs: BigInt(time) })) }),
@@ -53,7 +61,9 @@ export function queryService(
         ? ok({ overlay: overlayMessage(overlay) })
         : fail('no-overlay', 'the overlay is not initialised yet');
     }),
-    getCounters: unary(context, ready, readers, (request) => getCounters(context, sessions, request)),
+    getCounters: unary(context, ready, readers, (request, caller) =>
+      turns.pass(caller, () => getCounters(context, sessions, request)),
+    ),
   };
 }
 

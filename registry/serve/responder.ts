@@ -62,7 +62,8 @@ export class Responder {
     this.#indications = new Indications(parts.context, parts.sessions, this.#complaints);
   }
 
-  receive(session: Session, message: NodeMessage): void {
+  /** Resolves when the message is dealt with. */
+  async receive(session: Session, message: NodeMessage): Promise<void> {
     if (message.type === 'hello') {
       if (session.greeted) session.goodbye('protocol-error', 'a second Hello');
       else this.#sessions.greet(session, message.agentVersion, version);
@@ -81,7 +82,7 @@ export class Responder {
         break;
       case 'nhrp':
         this.#sessions.note('received', session, message.message);
-        this.#nhrp(session, message.message as AnyNhrp);
+        await this.#nhrp(session, message.message as AnyNhrp);
         break;
     }
   }
@@ -115,17 +116,17 @@ export class Responder {
     if (!this.#sessions.open.has(session.node)) this.#observations.forget(session.node);
   }
 
-  #nhrp(session: Session, message: AnyNhrp): void {
+  async #nhrp(session: Session, message: AnyNhrp): Promise<void> {
     const { body } = message;
     switch (body.type) {
       case 'registration-request':
-        this.#inOrder(session, () => this.#register(session, { ...message, body }));
+        await this.#inOrder(session, () => this.#register(session, { ...message, body }));
         break;
       case 'resolution-request':
-        void this.#resolve(session, { ...message, body });
+        await this.#resolve(session, { ...message, body });
         break;
       case 'purge-request':
-        this.#inOrder(session, () => this.#purge(session, { ...message, body }));
+        await this.#inOrder(session, () => this.#purge(session, { ...message, body }));
         break;
       case 'purge-reply':
         this.#answers.acknowledge(session.node, message.requestId);
@@ -234,7 +235,7 @@ export class Responder {
     return overlay && serverOf(overlay, this.#context.self);
   }
 
-  #inOrder(session: Session, work: () => Promise<void>): void {
+  async #inOrder(session: Session, work: () => Promise<void>): Promise<void> {
     const queue = this.#queues.get(session) ?? { tail: Promise.resolve(), length: 0 };
     this.#queues.set(session, queue);
     if (queue.length >= mostInWork) {
@@ -251,5 +252,6 @@ export class Responder {
         this.#context.log.error({ node: session.node, error: String(error) }, 'message failed');
       },
     );
+    await queue.tail;
   }
 }

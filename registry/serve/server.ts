@@ -1,7 +1,6 @@
 import { chmod, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { type Server as GrpcServer, Server, ServerCredentials } from '@grpc/grpc-js';
-import { HealthImplementation } from 'grpc-health-check';
 import { AdminServiceService, QueryServiceService } from '#proto/gen/dmwg/v1/admin.ts';
 import { EnrolmentServiceService } from '#proto/gen/dmwg/v1/enrolment.ts';
 import { NhrpServiceService } from '#proto/gen/dmwg/v1/nhrp.ts';
@@ -11,6 +10,7 @@ import { adminService } from './admin.ts';
 import type { Answers } from './answers.ts';
 import { type Authenticate, byCertificate, onceReady, trustSocket } from './caller.ts';
 import { enrolmentService } from './enrolment.ts';
+import type { Health } from './health.ts';
 import { type NhrpParts, nhrpService } from './nhrp-service.ts';
 import { queryService } from './query.ts';
 import { addReflection } from './reflection.ts';
@@ -30,6 +30,7 @@ const longestSocketPath = 107;
 
 export interface ServerParts extends NhrpParts {
   readonly answers: Answers;
+  readonly health: Health;
   /** A FileDescriptorSet; undefined: no reflection. */
   readonly descriptors: Uint8Array | undefined;
 }
@@ -62,20 +63,26 @@ export async function listenSocket(parts: ServerParts, path: string): Promise<Gr
   if (await answers(path)) throw new ProgramError(`another dmwg-registry runs on this state dir: it serves ${path}`);
   await rm(path, { force: true });
   const server = createServer(parts, trustSocket);
-  await bind(server, `unix:${path}`, ServerCredentials.createInsecure(), path);
+  // From the first moment on, as it is made before its mode can be changed.
+  const umask = process.umask(0o177);
+  try {
+    await bind(server, `unix:${path}`, ServerCredentials.createInsecure(), path);
+  } finally {
+    process.umask(umask);
+  }
   await chmod(path, 0o600);
   return server;
 }
 
 function createServer(parts: ServerParts, authenticate: Authenticate): GrpcServer {
-  const { context, answers: told, descriptors } = parts;
+  const { context, answers: told, health, descriptors } = parts;
   const server = new Server(options);
   const ready = onceReady(authenticate, () => context.store.snapshot());
   server.addService(EnrolmentServiceService, enrolmentService(context, ready));
   server.addService(NhrpServiceService, nhrpService(parts, ready));
   server.addService(QueryServiceService, queryService(context, parts.sessions, authenticate));
   server.addService(AdminServiceService, adminService(context, told, ready));
-  new HealthImplementation({ '': 'SERVING' }).addToServer(server);
+  health.addTo(server);
   if (descriptors) addReflection(server, descriptors);
   return server;
 }

@@ -4,6 +4,7 @@ import { pause } from '#proto/kit/clock.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { Answers } from './answers.ts';
 import type { RegistryContext } from './context.ts';
+import { Health } from './health.ts';
 import { startHttp } from './http.ts';
 import { Observations } from './observations.ts';
 import { Replicas } from './replicas.ts';
@@ -63,7 +64,8 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     sweeper.wake();
   };
 
-  const parts: ServerParts = { context, sessions, responder, answers, descriptors: options.descriptors };
+  const health = new Health(context.store);
+  const parts: ServerParts = { context, sessions, responder, answers, health, descriptors: options.descriptors };
   const servers: GrpcServer[] = [];
   const stopSweeping = new AbortController();
   let http: HttpServer | undefined;
@@ -78,6 +80,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
 
   const stop = async (): Promise<void> => {
     clearInterval(renewal);
+    health.drain();
     // First: a session that ends now must not be taken for one that was lost. No commit begins any more; one that waits for
     // etcd is not waited for.
     stopSweeping.abort();

@@ -131,6 +131,12 @@ test('an IPv6 address is answered alike', () => {
   assert.equal(reply.cies[0]?.protocolAddress, 'fd99::2');
 });
 
+test('a slow node keeps no other waiting for longer than a second', () => {
+  const outcome = ask(storeOf(), resolution('10.99.0.1', '10.99.0.2'), { targetRtt: milliseconds(300_000) });
+  assert.equal(replyOf(outcome).target?.rendezvous?.startAfter, 995);
+  assert.equal(outcome.forward?.message.body.target?.rendezvous?.startAfter, 0);
+});
+
 test('a target that is not connected is answered, and nobody is told to start', () => {
   const outcome = ask(storeOf(), resolution('10.99.0.1', '10.99.0.2'), { targetRtt: undefined });
   assert.equal(replyOf(outcome).target?.rendezvous, undefined);
