@@ -5,13 +5,16 @@ import type { Store } from '#registry/store/port.ts';
 /** grpc.health.v1: NOT_SERVING while the data of the overlay is missing, and from when the registry begins to stop. */
 export class Health {
   readonly #store: Pick<Store, 'snapshot'>;
-  readonly #service: HealthImplementation;
+  readonly #service: Pick<HealthImplementation, 'setStatus' | 'addToServer'>;
   readonly #unsubscribe: () => void;
   #draining = false;
 
-  constructor(store: Pick<Store, 'snapshot' | 'onChange'>) {
+  constructor(
+    store: Pick<Store, 'snapshot' | 'onChange'>,
+    service: Pick<HealthImplementation, 'setStatus' | 'addToServer'> = new HealthImplementation(),
+  ) {
     this.#store = store;
-    this.#service = new HealthImplementation({ '': 'NOT_SERVING' });
+    this.#service = service;
     this.#unsubscribe = store.onChange(() => {
       this.#say();
     });
