@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { after, type Instant, milliseconds } from '#proto/model/time.ts';
-import { nodeRecord } from '#test/support/registry-fixtures.ts';
+import { createLogger } from '#proto/kit/log.ts';
+import { Observations } from '#registry/serve/observations.ts';
+import { createMemoryStore } from '#test/support/memory-store.ts';
+import { bindingRecord, endpoint, enrolled, nodeRecord, publicKey } from '#test/support/registry-fixtures.ts';
 import { ok } from '#proto/model/result.ts';
 import { OneEach } from '#registry/serve/one-each.ts';
 import { Pace } from '#registry/serve/pace.ts';
@@ -51,4 +54,25 @@ test('an answer that is later than two seconds is no round trip', () => {
   assert.equal(meter.rtt, undefined);
   meter.pong(meter.ping(start), after(start, milliseconds(40)));
   assert.equal(meter.rtt, 40);
+});
+
+test('of what a spoke says that it sees nothing is kept', async () => {
+  const store = createMemoryStore();
+  const spoke = nodeRecord(1);
+  store.force({ put: [...enrolled(spoke), ...enrolled(nodeRecord(2), bindingRecord(2))] });
+  const observations = new Observations({ store, log: createLogger('test', 'silent') });
+  const seen = [{ publicKey: publicKey('node-2'), endpoint: endpoint('198.51.100.2:2002') }];
+  observations.report(spoke.id, seen);
+  // Also when it becomes a hub: what it said before does not count.
+  store.force({
+    put: [
+      { kind: 'node', record: { ...spoke, role: 'hub' } },
+      { kind: 'binding', record: bindingRecord(2) },
+    ],
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(store.commits(), 0);
+  observations.report(spoke.id, seen);
+  await until('it is written', () => store.commits() === 1, { within: 2000, every: 5 });
+  observations.stop();
 });
