@@ -22,12 +22,10 @@ import { Complaints, refusalText } from './complaints.ts';
 import type { RegistryContext } from './context.ts';
 import { Indications } from './indications.ts';
 import type { Observations } from './observations.ts';
+import { Queues } from './queues.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 import { errorAboutUnreadable, type Unreadable } from './unreadable.ts';
-
-/** Messages of one session that wait for the store, or for a measurement. A node that sends more is not well. */
-const mostInWork = 256;
 
 type Of<T> = T extends NhrpMessage['body'] ? NhrpMessage<T> : never;
 /** NHRP messages as a union that narrows by the type of their body. */
@@ -47,14 +45,14 @@ export class Responder {
   readonly #answers: Answers;
   readonly #observations: Observations;
   readonly #complaints: Complaints;
-  /** What changes the store is done in order, one at a time a session. */
-  readonly #queues = new Map<Session, { tail: Promise<void>; length: number }>();
+  readonly #queues: Queues;
   readonly #indications: Indications;
   /** Called when a registration came back that only has to be held again. */
   onRevived: () => void = () => undefined;
 
   constructor(parts: ResponderParts) {
     this.#context = parts.context;
+    this.#queues = new Queues(parts.context.log);
     this.#sessions = parts.sessions;
     this.#answers = parts.answers;
     this.#observations = parts.observations;
@@ -112,7 +110,7 @@ export class Responder {
 
   /** The session is over. */
   forget(session: Session): void {
-    this.#queues.delete(session);
+    this.#queues.forget(session);
     if (!this.#sessions.open.has(session.node)) this.#observations.forget(session.node);
   }
 
@@ -120,13 +118,13 @@ export class Responder {
     const { body } = message;
     switch (body.type) {
       case 'registration-request':
-        await this.#inOrder(session, () => this.#register(session, { ...message, body }));
+        await this.#queues.add(session, () => this.#register(session, { ...message, body }));
         break;
       case 'resolution-request':
         await this.#resolve(session, { ...message, body });
         break;
       case 'purge-request':
-        await this.#inOrder(session, () => this.#purge(session, { ...message, body }));
+        await this.#queues.add(session, () => this.#purge(session, { ...message, body }));
         break;
       case 'purge-reply':
         this.#answers.acknowledge(session.node, message.requestId);
@@ -233,25 +231,5 @@ export class Responder {
   #server(): Server | undefined {
     const { overlay } = this.#context.store.snapshot();
     return overlay && serverOf(overlay, this.#context.self);
-  }
-
-  async #inOrder(session: Session, work: () => Promise<void>): Promise<void> {
-    const queue = this.#queues.get(session) ?? { tail: Promise.resolve(), length: 0 };
-    this.#queues.set(session, queue);
-    if (queue.length >= mostInWork) {
-      session.goodbye('protocol-error', 'too many messages at once');
-      return;
-    }
-    queue.length++;
-    queue.tail = queue.tail.then(work).then(
-      () => {
-        queue.length--;
-      },
-      (error: unknown) => {
-        queue.length--;
-        this.#context.log.error({ node: session.node, error: String(error) }, 'message failed');
-      },
-    );
-    await queue.tail;
   }
 }
