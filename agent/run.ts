@@ -8,7 +8,7 @@ import { version } from '#proto/kit/version.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
-import { milliseconds } from '#proto/model/time.ts';
+import { milliseconds, seconds, toMilliseconds } from '#proto/model/time.ts';
 import type { PathId, Turn } from './decide/event.ts';
 import { restore, type Saved, save } from './decide/restore.ts';
 import { type AgentState, type BfdState, initialState, multipointName } from './decide/state.ts';
@@ -40,6 +40,8 @@ export interface AgentOptions {
   readonly logLevel?: string;
 }
 
+/** Until the overlay's is known. */
+const defaultFallback = seconds(30);
 const clock = systemClock;
 const random = (): number => randomInt(0x1_0000_0000) / 0x1_0000_0000;
 
@@ -68,6 +70,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const session = countingSession(
     createSession({
       registries: stateDir.config.registry,
+      fallbackTime: () => toMilliseconds(loop.state().config?.fallbackTime ?? defaultFallback),
       identity: stateDir.identity,
       agentVersion: version,
       logger: logger.child({ component: 'session' }),

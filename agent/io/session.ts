@@ -1,17 +1,22 @@
 // The session with the registry: kept up, one connection after the other, over all of its addresses.
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import { backoff } from '#proto/kit/backoff.ts';
 import { type Clock, pause } from '#proto/kit/clock.ts';
 import type { Logger } from '#proto/kit/log.ts';
 import { type ClientIdentity, registryCredentials } from '#proto/kit/registry-credentials.ts';
 import type { Fault } from '#proto/model/result.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
+import type { Milliseconds } from '#proto/model/time.ts';
+import { awaitBetter } from './registry-fallback.ts';
 import { certificateFault, isLasting } from './session-fault.ts';
 import type { Session, SessionHandlers } from './session-port.ts';
 import { holdStream, type StreamEnd } from './session-stream.ts';
 
 export interface SessionOptions {
-  /** host:port, tried in order, again and again. At least one. */
+  /** host:port, the best one first; tried in order, again and again. At least one. */
   readonly registries: readonly string[];
+  /** How long a session with a worse one lasts until the better ones are tried again. */
+  readonly fallbackTime: () => Milliseconds;
   readonly identity: ClientIdentity;
   readonly agentVersion: string;
   readonly logger: Logger;
@@ -27,13 +32,15 @@ const lasted = 5_000;
 const slowWait = 60_000;
 
 export function createSession(options: SessionOptions): Session {
-  const { registries, agentVersion, logger, clock, random } = options;
+  const { registries, fallbackTime, agentVersion, logger, clock, random } = options;
   const undecodable = new Set<string>();
   let identity = options.identity;
   /** Ends the connection, or the wait for the next one. */
   let attempt = new AbortController();
   let sendNow: ((message: NodeMessage) => boolean) | undefined;
   let reported: string | undefined;
+  /** Which registry is or will be asked. */
+  let current = 0;
 
   /** One line for each state, not for each attempt. */
   function report(fault: Fault, endpoint: string): void {
@@ -47,6 +54,7 @@ export function createSession(options: SessionOptions): Session {
   async function connect(endpoint: string, signal: AbortSignal, handlers: SessionHandlers): Promise<StreamEnd> {
     const expired = certificateFault(identity, clock.date());
     if (expired) return { kind: 'fault', fault: expired };
+    const watch = new AbortController();
     const stream = { endpoint, agentVersion, credentials: registryCredentials(identity) };
     const end = await holdStream(
       stream,
@@ -56,6 +64,7 @@ export function createSession(options: SessionOptions): Session {
           sendNow = send;
           logger.info({ endpoint }, 'session with the registry is up');
           handlers.onConnected({ endpoint });
+          void goBack(watch.signal);
         },
         onPush(message) {
           handlers.onMessage(message);
@@ -68,6 +77,7 @@ export function createSession(options: SessionOptions): Session {
       },
       signal,
     );
+    watch.abort();
     const connected = sendNow !== undefined;
     sendNow = undefined;
     if (connected) {
@@ -76,6 +86,16 @@ export function createSession(options: SessionOptions): Session {
       handlers.onDisconnected(reason);
     }
     return end;
+  }
+
+  /** To a better registry, once one serves. */
+  async function goBack(signal: AbortSignal): Promise<void> {
+    const credentials = (): ChannelCredentials => registryCredentials(identity);
+    const better = await awaitBetter({ registries, credentials, fallbackTime, random }, current, signal);
+    if (better === undefined) return;
+    logger.info({ endpoint: registries[better] }, 'a better registry serves');
+    current = better;
+    attempt.abort();
   }
 
   function conclude(fault: Fault, endpoint: string, handlers: SessionHandlers): void {
@@ -90,18 +110,17 @@ export function createSession(options: SessionOptions): Session {
     };
     signal.addEventListener('abort', stop);
     let waits = backoff(firstWait, mostWait, random);
-    let turn = 0;
     /** Addresses in a row with a fault that will not pass soon: only after all of them comes the long wait. */
     let hopeless = 0;
     while (!signal.aborted) {
       attempt = new AbortController();
-      const endpoint = registries[turn % registries.length] ?? '';
+      const endpoint = registries[current] ?? '';
       const startedAt = clock.now();
       const fault = faultOf(await connect(endpoint, attempt.signal, handlers));
-      // Stopped, or to be made anew with another identity.
+      // Stopped, or to be made anew with another identity or registry.
       if (!fault) continue;
       conclude(fault, endpoint, handlers);
-      turn += 1;
+      current = (current + 1) % registries.length;
       hopeless = isLasting(fault) ? hopeless + 1 : 0;
       if (clock.now() - startedAt > lasted) waits = backoff(firstWait, mostWait, random);
       const wait = waits.next().value;

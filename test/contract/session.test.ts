@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { parseIdentity } from '#proto/kit/certificate.ts';
+import { milliseconds } from '#proto/model/time.ts';
 import { must } from '#proto/model/result.ts';
 import { welcome } from '#test/support/fake-registry.ts';
 import { authority, issueNode, issueRegistry, nodeId } from '#test/support/pki.ts';
@@ -74,6 +75,33 @@ test('it comes back when the registry does, and goes to another address meanwhil
     running.events.map((event) => event.split(':')[0]),
     ['connected', 'disconnected', 'connected', 'disconnected', 'connected'],
   );
+});
+
+test('it goes back to a better registry that serves, but not before the fallback time', async (t) => {
+  const ca = await authority();
+  const identity = await issueRegistry(ca);
+  const first = await registryOf(t, identity);
+  const second = await registryOf(t, identity);
+  const endpoints = [first.endpoint, second.endpoint];
+  const running = startSession(t, endpoints, await issueNode(ca), milliseconds(1000));
+  await until('connected', () => running.events.length === 1, within);
+  first.stop();
+  await until('connected to the second', () => second.streams.length === 1 && running.events.length === 3, within);
+  const since = performance.now();
+  let serving = false;
+  const again = await registryOf(t, identity, { port: first.port, isServing: () => serving });
+  await until('it was asked in vain', () => again.checks() > 0, within);
+  assert.ok(performance.now() - since > 900);
+  assert.equal(running.events.length, 3);
+  serving = true;
+  await until('back at the first', () => again.streams.length === 1 && running.events.length === 5, within);
+  assert.deepEqual(
+    running.events.map((event) => event.split(':')[0]),
+    ['connected', 'disconnected', 'connected', 'disconnected', 'connected'],
+  );
+  // It stays there.
+  assert.equal(second.streams.length, 1);
+  assert.equal(second.checks(), 0);
 });
 
 test('draining leads to the next address without a word of trouble', async (t) => {

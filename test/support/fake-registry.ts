@@ -1,5 +1,5 @@
 // A registry of a few lines: real gRPC and real TLS on loopback, with handlers that the test gives.
-import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
 import { decodeNodeMessage, encodeRegistryMessage } from '#proto/codec/session.ts';
 import { EnrolmentServiceService, type RenewRequest, type RenewResponse } from '#proto/gen/dmwg/v1/enrolment.ts';
 import { NhrpServiceService, type SessionRequest, type SessionResponse } from '#proto/gen/dmwg/v1/nhrp.ts';
@@ -17,6 +17,8 @@ export interface FakeStream {
 }
 
 export interface FakeRegistryOptions {
+  /** What grpc.health.v1 says; by default it serves. */
+  readonly isServing?: () => boolean;
   readonly port?: number;
   /** Instead of Welcome. */
   readonly onSession?: (stream: FakeStream) => void;
@@ -28,8 +30,23 @@ export interface FakeRegistry {
   readonly port: number;
   /** Every session so far. */
   readonly streams: FakeStream[];
+  /** How often it was asked for its health. */
+  checks(): number;
   stop(): void;
 }
+
+const bytes = (value: Buffer): Buffer => value;
+const healthService: ServiceDefinition = {
+  check: {
+    path: '/grpc.health.v1.Health/Check',
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: bytes,
+    requestDeserialize: bytes,
+    responseSerialize: bytes,
+    responseDeserialize: bytes,
+  },
+};
 
 export const welcome: RegistryMessage = { type: 'welcome', node: nodeId, registryVersion: '0', replica: 'r1' };
 
@@ -39,6 +56,7 @@ export async function startFakeRegistry(
 ): Promise<FakeRegistry> {
   const server = new Server({ 'grpc.keepalive_time_ms': 3000, 'grpc.keepalive_timeout_ms': 2000 });
   const streams: FakeStream[] = [];
+  let checks = 0;
   server.addService(NhrpServiceService, {
     session(call: ServerDuplexStream<SessionRequest, SessionResponse>) {
       const stream: FakeStream = {
@@ -75,6 +93,12 @@ export async function startFakeRegistry(
     enrol: refuse,
     leave: refuse,
   });
+  server.addService(healthService, {
+    check(_call: unknown, callback: (error: null, status: Buffer) => void) {
+      checks += 1;
+      callback(null, Buffer.from([0x08, (options.isServing?.() ?? true) ? 1 : 2]));
+    },
+  });
   const { ca, certificate, key } = identity;
   const pair = { private_key: Buffer.from(key.reveal()), cert_chain: Buffer.from(certificate + ca) };
   const credentials = ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
@@ -88,6 +112,7 @@ export async function startFakeRegistry(
     endpoint: `127.0.0.1:${String(port)}`,
     port,
     streams,
+    checks: () => checks,
     stop: () => {
       server.forceShutdown();
     },

@@ -4,6 +4,7 @@ import { createSession } from '#agent/io/session.ts';
 import type { Session, SessionHandlers } from '#agent/io/session-port.ts';
 import { systemClock } from '#proto/kit/clock.ts';
 import type { ClientIdentity } from '#proto/kit/registry-credentials.ts';
+import { milliseconds } from '#proto/model/time.ts';
 import { type FakeRegistry, type FakeRegistryOptions, startFakeRegistry } from './fake-registry.ts';
 import { logLines } from './log-lines.ts';
 
@@ -15,10 +16,23 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-export function startSession(t: TestContext, registries: readonly string[], identity: ClientIdentity): Running {
+export function startSession(
+  t: TestContext,
+  registries: readonly string[],
+  identity: ClientIdentity,
+  fallbackTime = milliseconds(60_000),
+): Running {
   const { logger, lines } = logLines();
   const random = (): number => 0.5;
-  const session = createSession({ registries, identity, agentVersion: '1.2.3', logger, clock: systemClock, random });
+  const session = createSession({
+    registries,
+    fallbackTime: () => fallbackTime,
+    identity,
+    agentVersion: '1.2.3',
+    logger,
+    clock: systemClock,
+    random,
+  });
   const events: string[] = [];
   const handlers: SessionHandlers = {
     onConnected: () => events.push('connected'),
