@@ -29,7 +29,10 @@ export async function observeHost(options: ObserveHost): Promise<HostState> {
   return { ...tunnels, routes, firewall, sysctls };
 }
 
-async function observeTunnels(run: Run, interfacePrefix: string): Promise<Pick<HostState, 'interfaces' | 'unreadable'>> {
+async function observeTunnels(
+  run: Run,
+  interfacePrefix: string,
+): Promise<Pick<HostState, 'interfaces' | 'unreadable'>> {
   const links = await observeLinks(run, interfacePrefix);
   const devices = await observeWireguard(run, links.keys());
   const interfaces = new Map([...links].map(([name, link]) => [name, tunnelOf(link, devices.get(name))] as const));
