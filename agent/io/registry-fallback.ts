@@ -19,7 +19,7 @@ const healthCheck = '/grpc.health.v1.Health/Check';
 
 /**
  * While the session is with `registries[current]`: waits for one before it to serve, and gives its index; undefined when
- * `signal` aborts first. The waits are spread over a whole fallback time, so that a crowd does not come back at once.
+ * `signal` aborts first (it may also abort at the last moment). The waits are spread over a whole fallback time, so that a crowd does not come back at once.
  */
 export async function awaitBetter(
   options: FallbackOptions,
@@ -27,13 +27,22 @@ export async function awaitBetter(
   signal: AbortSignal,
 ): Promise<number | undefined> {
   const { registries, credentials, fallbackTime, random } = options;
-  while (current > 0) {
+  while (current > 0 && !signal.aborted) {
     await pause(Math.max(fallbackTime(), leastWait) * (1 + random()), signal);
-    for (const [index, endpoint] of registries.slice(0, current).entries()) {
-      if (signal.aborted) return undefined;
-      if (await isServing(endpoint, credentials())) return signal.aborted ? undefined : index;
-    }
+    const better = await firstServing(registries.slice(0, current), credentials, signal);
+    if (better !== undefined) return better;
+  }
+  return undefined;
+}
+
+async function firstServing(
+  registries: readonly string[],
+  credentials: () => ChannelCredentials,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  for (const [index, endpoint] of registries.entries()) {
     if (signal.aborted) return undefined;
+    if (await isServing(endpoint, credentials())) return index;
   }
   return undefined;
 }

@@ -92,7 +92,7 @@ export function createSession(options: SessionOptions): Session {
   async function goBack(signal: AbortSignal): Promise<void> {
     const credentials = (): ChannelCredentials => registryCredentials(identity);
     const better = await awaitBetter({ registries, credentials, fallbackTime, random }, current, signal);
-    if (better === undefined) return;
+    if (better === undefined || signal.aborted) return;
     logger.info({ endpoint: registries[better] }, 'a better registry serves');
     current = better;
     attempt.abort();
