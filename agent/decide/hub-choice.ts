@@ -70,24 +70,27 @@ export function chooseHubs(state: AgentState, turn: Turn): AgentState {
   if (active && active.hub.node !== state.activeHub) {
     note(turn, 'active hub', { hub: active.hub.name, interface: active.interface });
   }
-  if (hubs === state.hubs && active?.hub.node === state.activeHub) return state;
-  return { ...state, hubs, activeHub: active?.hub.node };
+  const hubChoiceAt = nextChoice(hubs, active, rules);
+  const same = hubs === state.hubs && active?.hub.node === state.activeHub && hubChoiceAt === state.hubChoiceAt;
+  return same ? state : { ...state, hubs, activeHub: active?.hub.node, hubChoiceAt };
 }
 
 const placeNotes = { connected: 'hub connected', probed: 'hub probed', none: 'hub tunnel closed' } as const;
 
-/** When chooseHubs has something to do though nothing happens. All are later than now. */
-export function hubChoiceWakes(state: AgentState, now: Instant): Instant[] {
-  const fallback = toMilliseconds(state.config?.fallbackTime ?? (0 as never));
-  const moments: Instant[] = [];
-  for (const [node, path] of state.hubs) {
-    const stands = path.place === 'connected' && node === state.activeHub;
-    if (path.bfd === 'up') {
-      if (!stands) moments.push(after(path.since, fallback));
-    } else if (path.expectedUntil !== undefined) moments.push(path.expectedUntil);
-    if (path.closeAt !== undefined) moments.push(path.closeAt);
+/** When the choice may be another one though nothing happens. */
+function nextChoice(
+  hubs: ReadonlyMap<NodeId, HubPath>,
+  active: HubPath | undefined,
+  { now, fallback }: Rules,
+): Instant | undefined {
+  const moments: (Instant | undefined)[] = [];
+  for (const path of hubs.values()) {
+    moments.push(path.closeAt);
+    if (path.bfd !== 'up') moments.push(path.expectedUntil);
+    else if (path !== active) moments.push(after(path.since, fallback));
   }
-  return moments.filter((moment) => moment > now);
+  const coming = moments.filter((moment): moment is Instant => moment !== undefined && moment > now);
+  return coming.length === 0 ? undefined : (Math.min(...coming) as Instant);
 }
 
 function clustersOf(hubs: ReadonlyMap<NodeId, HubPath>): HubPath[][] {

@@ -40,6 +40,8 @@ export interface AgentState {
   /** Spokes: one path a hub. */
   readonly hubs: ReadonlyMap<NodeId, HubPath>;
   readonly activeHub: NodeId | undefined;
+  /** When to choose again though nothing happened. */
+  readonly hubChoiceAt: Instant | undefined;
   /** Spokes: bindings that were asked for and not answered yet, by destination. */
   readonly resolutions: ReadonlyMap<Address, Resolution>;
   readonly shortcuts: ReadonlyMap<Prefix, Shortcut>;
@@ -159,6 +161,8 @@ export interface Remote {
 
 export interface RendezvousProgress {
   readonly startAt: Instant;
+  /** When the latest round was begun; the first one is begun by making the peer. */
+  readonly begunAt: Instant;
   readonly round: Milliseconds;
   readonly rounds: readonly Endpoint[];
   /** Index of the round that comes next. */
@@ -197,6 +201,7 @@ export function initialState(self: Self): AgentState {
     nextRequestId: 1,
     hubs: new Map(),
     activeHub: undefined,
+    hubChoiceAt: undefined,
     resolutions: new Map(),
     shortcuts: new Map(),
     remotes: new Map(),

@@ -1,12 +1,11 @@
 import type { Instant } from '#proto/model/time.ts';
-import { hubChoiceWakes } from './hub-choice.ts';
 import { roundAt } from './remotes.ts';
 import { isRefreshed } from './resolution.ts';
 import type { AgentState } from './state.ts';
 
 /** The next moment at which a tick has something to do; undefined if only events can change anything. */
 export function nextWake(state: AgentState, now: Instant): Instant | undefined {
-  const moments: (number | undefined)[] = [state.nextActivityAt, state.hub.observeAt, ...hubChoiceWakes(state, now)];
+  const moments: (number | undefined)[] = [state.nextActivityAt, state.hub.observeAt, state.hubChoiceAt];
   if (state.connectedTo !== undefined) moments.push(state.registration.nextAt);
   for (const path of state.hubs.values()) moments.push(path.repairAt);
   for (const entry of state.resolutions.values()) moments.push(entry.negativeUntil ?? entry.nextAt);

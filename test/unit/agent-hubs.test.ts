@@ -320,6 +320,15 @@ test('a restarted agent keeps the tunnels and the active hub that it had', () =>
   assert.equal(story.hubs(), 'a:probe b:up* c:down');
 });
 
+test('a moment that passes between a step and the next sleep is not missed', () => {
+  const story = started({ hubs: three, maxConnections: 1 });
+  story.down('a');
+  story.up('ba');
+  const due = nextWake(story.state, story.now as Instant);
+  // The pass over the host took long: it is later by now.
+  assert.equal(nextWake(story.state, (story.now + 100_000) as Instant), due);
+});
+
 test('nothing is due when everything has its place', () => {
   const story = started({ hubs: three, maxConnections: 2 });
   const at = story.now;
