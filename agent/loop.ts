@@ -12,7 +12,7 @@ import { desiredBfd } from './decide/desired-bfd.ts';
 import { diff } from './decide/diff.ts';
 import { type Effect, type Event, eventSubject, type Turn } from './decide/event.ts';
 import type { HostState } from './decide/host.ts';
-import { isSafe, keepUnreadable, replacements, sameInputs, takenPorts } from './decide/pass.ts';
+import { isSafe, keepUnreadable, replacements, sameInputs, sightsOf, takenPorts } from './decide/pass.ts';
 import { type Attempt, dueChanges, type Failures, failureText, longestWait, nextFailures } from './decide/retry.ts';
 import type { AgentState } from './decide/state.ts';
 import { sameSaved } from './decide/restore.ts';
@@ -43,6 +43,10 @@ export interface Loop {
 
 /** After own changes the kernel is read again, but not before the rush is over. */
 const verifyMs = 1000;
+/** On a slow machine looks are rarer: most of the time is for what there is to do. */
+const restPerLook = 4;
+/** A pass that takes longer holds up what was decided. */
+const lateMs = 50;
 const periodicMs = 30_000;
 const retryMs = 1000;
 const shortestSleepMs = 1;
@@ -56,6 +60,7 @@ export function createLoop(options: LoopOptions): Loop {
   let saved: AgentState | undefined;
   let picture: HostState | undefined;
   let lookAt = clock.now();
+  let lookTook = 0;
   /** Of the passes themselves; how often in a row. */
   let passFault: string | undefined;
   let failedPasses = 0;
@@ -72,9 +77,10 @@ export function createLoop(options: LoopOptions): Loop {
     queue.push(event);
     wake?.();
   };
+  const lookPause = (): number => Math.max(verifyMs, restPerLook * lookTook);
   const look = (): void => {
     // Its lines come in crowds: one look will see them all.
-    const at = (clock.now() + verifyMs) as Instant;
+    const at = (clock.now() + lookPause()) as Instant;
     if (at >= lookAt) return;
     lookAt = at;
     wake?.();
@@ -157,28 +163,25 @@ export function createLoop(options: LoopOptions): Loop {
     const before = failures;
     failures = nextFailures(before, wanted, results, clock.now());
     report(results, before);
-    const retries = [...failures.values()].map(({ retryAt }) => retryAt);
-    const verify = results.some(({ error }) => error === undefined) ? clock.now() + verifyMs : Infinity;
+    const verify = results.some(({ error }) => error === undefined) ? clock.now() + lookPause() : Infinity;
     if (results.length > 0) {
       picture = fold(
         picture,
         results.filter(({ error }) => error === undefined).map(({ change }) => change),
       );
     }
-    lookAt = Math.min(lookAt, verify, ...retries) as Instant;
+    lookAt = Math.min(lookAt, verify, ...[...failures.values()].map(({ retryAt }) => retryAt)) as Instant;
   }
 
   async function observe(): Promise<void> {
     const desired = desiredHost(state);
-    const observed = await world.observe(desired.sysctls);
-    picture = keepUnreadable(observed, picture);
-    lookAt = (clock.now() + periodicMs) as Instant;
+    const began = clock.now();
+    picture = keepUnreadable(await world.observe(desired.sysctls), picture);
+    lookTook = clock.now() - began;
+    lookAt = (began + lookTook + periodicMs) as Instant;
     const taken = takenPorts(picture, desired);
     for (const { name } of taken) post({ kind: 'port-taken', interface: name });
-    const texts = [
-      ...[...(observed.unreadable ?? [])].map((name) => `${name}: WireGuard does not answer`),
-      ...taken.map(({ name, listenPort }) => `${name}: UDP port ${String(listenPort)} is taken by another program`),
-    ];
+    const texts = sightsOf(picture, taken);
     for (const text of texts) if (!sights.includes(text)) logger.error({ fault: text }, 'interface does not work');
     sights = texts;
     const addresses = await world.observeLocalAddresses(state);
@@ -212,7 +215,9 @@ export function createLoop(options: LoopOptions): Loop {
   async function run(signal: AbortSignal): Promise<void> {
     for (const effect of options.effects) await settle(effect, []);
     while (!signal.aborted) {
+      const began = clock.now();
       const effects = await decide();
+      const decided = clock.now();
       try {
         await pass(effects);
         passFault = undefined;
@@ -232,6 +237,7 @@ export function createLoop(options: LoopOptions): Loop {
         world.setBfd(desiredBfd(state, clock.now()));
         watched = state;
       }
+      if (clock.now() - decided > lateMs) queue.push({ kind: 'late', pass: { began, decided } });
       world.setNoticing(notices(state));
       looks.perform(effects);
       if (saved === undefined || !sameSaved(saved, state)) world.save(state);

@@ -6,6 +6,7 @@ import type { NodeId } from '#proto/model/names.ts';
 import { summaryOf } from '#proto/model/nhrp.ts';
 import type { NodeMessage, RegistryMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
+import type { Pass } from './late.ts';
 import type { BfdState } from './state.ts';
 
 /** A BFD session: a hub seen from a spoke, a spoke seen from its hub, or the other end of a shortcut. */
@@ -26,6 +27,8 @@ export type Event =
   | { readonly kind: 'activity'; readonly addresses: readonly Address[] }
   /** A hub's kernel saw the first packet of a pair pass through the overlay. */
   | { readonly kind: 'indication'; readonly source: Address; readonly destination: Address; readonly head: Uint8Array }
+  /** That pass took until now. */
+  | { readonly kind: 'late'; readonly pass: Pass }
   | { readonly kind: 'tick' };
 
 export interface ObservedPeer {

@@ -80,6 +80,14 @@ export function takenPorts(observed: HostState, desired: HostState): TunnelState
   });
 }
 
+/** What is wrong with the interfaces, in words. */
+export function sightsOf({ unreadable }: HostState, taken: readonly TunnelState[]): string[] {
+  return [
+    ...[...(unreadable ?? [])].map((name) => `${name}: WireGuard does not answer`),
+    ...taken.map(({ name, listenPort }) => `${name}: UDP port ${String(listenPort)} is taken by another program`),
+  ];
+}
+
 function isForWireguard({ kind }: Change): boolean {
   return kind === 'configure-interface' || kind.endsWith('-peer');
 }

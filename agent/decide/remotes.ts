@@ -43,6 +43,7 @@ export function meet(state: AgentState, target: Target, turn: Turn): AgentState 
     bfd: 'down',
     rendezvous: {
       startAt: after(turn.now, rendezvous.startAfter),
+      begunAt: turn.now,
       round: rendezvous.round,
       rounds: rendezvous.rounds,
       // A peer that is there already, and silent, starts anew in the first round, too.
@@ -163,7 +164,7 @@ function punch(state: AgentState, remote: Remote, turn: Turn): AgentState {
   const { node, publicKey } = remote.target;
   turn.effects.push({ kind: 'replace-peer', interface: multipointName(state.self), publicKey, endpoint });
   turn.effects.push({ kind: 'kick', path: `direct:${node}` });
-  return put(state, { ...remote, rendezvous: { ...progress, next: progress.next + 1 } });
+  return put(state, { ...remote, rendezvous: { ...progress, begunAt: turn.now, next: progress.next + 1 } });
 }
 
 /** The moment of a round; after the last one, the moment of giving up. */

@@ -7,6 +7,7 @@ import { type Event, note, type Turn, warn } from './event.ts';
 import { configureHubs, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
 import { chooseHubs } from './hub-choice.ts';
 import { indicate, peerSync, reportEndpoints, tickHub } from './hub-peers.ts';
+import { putOff } from './late.ts';
 import { ownInterfaces, randomPort } from './own-interfaces.ts';
 import { forgetRegistration, register, registrationReply, sortAddresses } from './registration.ts';
 import { directBfd, inspectRemotes, tickRemotes } from './remotes.ts';
@@ -67,6 +68,8 @@ function handle(state: AgentState, event: Event, turn: Turn): AgentState {
       if (state.self.role === 'spoke') return noticed(state, event, turn);
       indicate(state, event, turn);
       return state;
+    case 'late':
+      return putOff(state, event.pass, turn.now);
     case 'tick':
       return state;
   }

@@ -68,6 +68,7 @@ test(`on kernel WireGuard: ${scenarios.join(' ')}`, {
     stream.setEncoding('utf8').on('data', (text: string) => output.push(text));
   }
   const [code] = (await once(child, 'close')) as [number | null];
-  for (const line of output.join('').trimEnd().split('\n')) context.diagnostic(line);
-  assert.equal(code, 0, `the tests failed on kernel WireGuard:\n${output.join('')}`);
+  const report = output.join('').trimEnd();
+  assert.equal(code, 0, `the tests failed on kernel WireGuard:\n${report}`);
+  for (const line of report.split('\n')) context.diagnostic(line);
 });

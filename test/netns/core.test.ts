@@ -11,7 +11,7 @@ import { slowness, until } from '#test/support/poll.ts';
 import { createOverlay } from '#test/support/programs.ts';
 
 const idleSeconds = 4 * Math.min(slowness, 3);
-const bfdMs = 300 * Math.min(slowness, 5);
+const bfdMs = 300 * slowness;
 const detectionMs = 3 * bfdMs;
 /** Packets a second: of a ping that looks on, and of one that looks closely. */
 const calm = 20 / slowness;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { seconds } from '#proto/model/time.ts';
+import { type Instant, seconds } from '#proto/model/time.ts';
 import {
   address,
   config,
@@ -141,6 +141,28 @@ test('each round makes the peer anew; after the last one the pair stays on the h
   assert.equal(indicate(), 0);
   story.wait(5100);
   assert.equal(indicate(), 1);
+});
+
+test('a round counts from when a slow host has done it', () => {
+  const story = joinedSpoke();
+  resolve(story, other);
+  const attempt = (): unknown => story.state.remotes.get(other.node)?.phase;
+  const pass = (took: number): void => {
+    const began = story.now as Instant;
+    story.now += took;
+    story.tell({ kind: 'late', pass: { began, decided: began } });
+  };
+  pass(2000);
+  assert.equal(story.effects('replace-peer').length, 0);
+  story.wait(300);
+  assert.equal(story.effects('replace-peer').length, 1);
+  pass(2000);
+  story.wait(280);
+  assert.equal(attempt(), 'punching');
+  // A pass that carries out no round puts none off.
+  story.now += 1;
+  pass(30);
+  assert.equal(attempt(), 'failed');
 });
 
 test('a lost direct path: the route goes, the peer stays, and BFD brings it back', () => {
