@@ -85,7 +85,7 @@ export function resolve(
   );
   const told = { prefix: found.prefix, about: found.node.id };
   if (!asker || !askerBinding || !pair) return { reply, forward: undefined, told };
-  const back = { node: asker, binding: askerBinding, prefix: wayBack(snapshot, asker, request.source) };
+  const back = { node: asker, binding: askerBinding, ...wayBack(snapshot, asker, request.source) };
   const message = introduce(request, back, pair.target, context);
   return { reply, told, forward: message && { to: found.node.id, message } };
 }
@@ -145,7 +145,7 @@ function meet(asker: BindingRecord, target: BindingRecord, context: ResolutionCo
 /** The request as it goes on to the node that was asked for: with who asks, and where and when to meet it. */
 function introduce(
   request: NhrpMessage<ResolutionRequest>,
-  { node, binding, prefix }: Found,
+  { node, binding, source, prefix }: Found & WayBack,
   meeting: Rendezvous,
   { now, server }: ResolutionContext,
 ): NhrpMessage<ResolutionRequest> | undefined {
@@ -155,13 +155,23 @@ function introduce(
   // What is not stable must not be cached (RFC 2332 6.2.1).
   const cie = request.body.sourceStable ? known : { ...known, holdingTime: seconds(0) };
   const target = targetValue(node, binding, meeting);
-  return { ...onward, body: { ...request.body, cies: [cie], target } };
+  return { ...onward, source, body: { ...request.body, cies: [cie], target } };
 }
 
-/** What the asked node may send straight to the asker: the network of the source, if the asker registered it. */
-function wayBack(snapshot: Snapshot, asker: NodeRecord, source: Address): Prefix {
+interface WayBack {
+  readonly source: Address;
+  readonly prefix: Prefix;
+}
+
+/**
+ * What the asked node may send straight to the asker: the network of the source, if the asker announces it. Otherwise only the
+ * asker's own address, as nobody who asked for the source would be answered.
+ */
+function wayBack(snapshot: Snapshot, asker: NodeRecord, source: Address): WayBack {
   const scope = scopeOf(snapshot, source);
-  return scope?.node === asker.id ? scope.prefix : hostPrefix(source);
+  if (scope?.node === asker.id) return { source, prefix: scope.prefix };
+  const own = addressFor(asker, familyOf(source));
+  return { source: own, prefix: hostPrefix(own) };
 }
 
 /** The CIE of a binding: its prefix is around the request's address, its protocol address the node's own. */

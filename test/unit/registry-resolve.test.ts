@@ -261,3 +261,17 @@ test('two nodes behind one public address meet on their LAN first', () => {
   const reply = replyOf(ask(store, resolution('10.99.0.1', '10.99.0.2')));
   assert.deepEqual(reply.target?.rendezvous?.rounds, ['192.168.1.20:1002', '198.51.100.1:2002', '198.51.100.1:2002']);
 });
+
+test('who asks from an address that it does not announce is introduced by its own', () => {
+  const store = storeOf();
+  const wide = { ...asker, prefixes: [prefix('10.7.0.0/16')] };
+  const introduced = () => {
+    const outcome = resolve(store.snapshot(), wide, resolution('10.7.0.9', '10.99.0.2'), context);
+    const { source, body } = outcome.forward?.message ?? assert.fail('nobody was told');
+    return [source, body.cies[0]?.prefixLength];
+  };
+  store.force({ put: enrolled(wide) });
+  assert.deepEqual(introduced(), ['10.99.0.1', 0xff]);
+  store.force({ put: [{ kind: 'binding', record: bindingRecord(1, { prefixes: wide.prefixes }) }] });
+  assert.deepEqual(introduced(), ['10.7.0.9', 16]);
+});

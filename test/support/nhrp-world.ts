@@ -1,0 +1,325 @@
+// Replicas of the registry and agents without processes: the deciders of both, the store in memory, the registry's list of who
+// was told what, a clock that is told to go on, and a network that loses and repeats messages when it is told to.
+import assert from 'node:assert/strict';
+import type { Effect, Event } from '#agent/decide/event.ts';
+import { type AgentState, initialState } from '#agent/decide/state.ts';
+import { step } from '#agent/decide/step.ts';
+import { createLogger } from '#proto/kit/log.ts';
+import { containsAddress, hostPrefix, networkOf, type Prefix, prefixOf } from '#proto/model/address.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import { type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
+import { type Instant, milliseconds, seconds, type Timestamp } from '#proto/model/time.ts';
+import { expired, lose } from '#registry/decide/expire.ts';
+import { liveBinding, multipointOf, reachableBy } from '#registry/decide/node.ts';
+import { purgeByNode } from '#registry/decide/purge.ts';
+import type { NodeRecord } from '#registry/decide/records.ts';
+import { register } from '#registry/decide/register.ts';
+import { resolve } from '#registry/decide/resolve.ts';
+import { scopeOf } from '#registry/decide/scope.ts';
+import type { Transaction } from '#registry/decide/state.ts';
+import { serverOf } from '#registry/decide/transit.ts';
+import { Answers } from '#registry/serve/answers.ts';
+import { config as storyConfig, key, selfOf } from './agent-story.ts';
+import { createMemoryStore } from './memory-store.ts';
+import type { Claim } from './nhrp-model.ts';
+import { enrolled, nodeRecord, overlayRecord, prefix } from './registry-fixtures.ts';
+
+/** What the network does to the next messages: true loses one, a number is how often one comes. */
+export type Weather = readonly (0 | 1 | 2)[];
+
+interface Agent {
+  readonly record: NodeRecord;
+  state: AgentState;
+  /** The replica of its session. */
+  replica: number | undefined;
+  /** Moments until which it was told that a prefix holds. */
+  readonly told: Map<Prefix, number>;
+}
+
+const log = createLogger('test', 'silent');
+/** After a new session a binding lives on for this long at least, until the registry has answered again. */
+const grace = 60_000;
+
+export class World {
+  readonly store = createMemoryStore();
+  readonly agents = new Map<number, Agent>();
+  readonly #replicas: Answers[];
+  #now = 1_000_000;
+  #weather: Weather = [];
+  readonly #clock = {
+    now: () => this.#now as Instant,
+    date: () => this.#now as Timestamp,
+    held: () => this.#now as Timestamp,
+  };
+
+  constructor(claims: readonly Claim[], holdingTime: number) {
+    const overlay = overlayRecord({ holdingTime: seconds(holdingTime / 1000) });
+    this.store.force({ put: [{ kind: 'overlay', record: overlay }] });
+    this.#replicas = [0, 1].map((index) => this.#replica(index));
+    for (const number of new Set(claims.map(({ node }) => node))) {
+      const record = nodeRecord(number, {
+        address6: undefined,
+        prefixes: claims.filter(({ node }) => node === number).map((claim) => claim.prefix),
+      });
+      this.store.force({ put: enrolled(record) });
+      const self = { ...selfOf('spoke'), node: record.id, name: record.name, prefixes: record.prefixes };
+      this.agents.set(number, { record, state: initialState(self), replica: undefined, told: new Map() });
+    }
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+
+  agent(number: number): Agent {
+    const agent = this.agents.get(number);
+    assert.ok(agent);
+    return agent;
+  }
+
+  setWeather(weather: Weather): void {
+    this.#weather = weather;
+  }
+
+  async connect(number: number, replica: number): Promise<void> {
+    const agent = this.agent(number);
+    agent.replica = replica;
+    const { address, prefixes } = agent.record;
+    const config = {
+      ...storyConfig,
+      hubs: [],
+      address,
+      address6: undefined,
+      prefixes,
+      summaries: [prefix('10.0.0.0/8')],
+    };
+    for (const [told, until] of agent.told) agent.told.set(told, Math.max(until, this.#now + grace));
+    await this.#tell(agent, { kind: 'message', message: { type: 'overlay-config', config } });
+    await this.#tell(agent, { kind: 'connected', endpoint: `replica-${String(replica)}` });
+    this.#replicas[replica]?.resume(agent.record.id);
+    await this.settle();
+  }
+
+  /** The session breaks, and the node is lost until it registers again. */
+  async disconnect(number: number): Promise<void> {
+    const agent = this.agent(number);
+    agent.replica = undefined;
+    await this.#tell(agent, { kind: 'disconnected' });
+    const lost = lose(this.store.snapshot(), agent.record.id, this.#clock.date());
+    if (lost) await this.#commit(lost);
+    await this.settle();
+  }
+
+  /** A replica dies with all that it remembered. */
+  async crash(replica: number): Promise<number[]> {
+    this.#replicas[replica]?.stop();
+    this.#replicas[replica] = this.#replica(replica);
+    const its = [...this.agents].filter(([, agent]) => agent.replica === replica).map(([number]) => number);
+    for (const number of its) {
+      const agent = this.agent(number);
+      agent.replica = undefined;
+      await this.#tell(agent, { kind: 'disconnected' });
+    }
+    for (const number of its) await this.connect(number, 1 - replica);
+    return its;
+  }
+
+  /** What the node says; the answers to it, of which some may not have come. */
+  async say(number: number, message: NhrpMessage): Promise<NhrpMessage[]> {
+    const agent = this.agent(number);
+    const answers: NhrpMessage[] = [];
+    for (let times = this.#luck(); times > 0; times--) {
+      const answered = await this.#serve(agent, message);
+      const wanted = message.body.type === 'purge-reply' || ('noReply' in message.body && message.body.noReply) ? 0 : 1;
+      assert.equal(answered.length, wanted, 'a request ends in exactly one reply or error');
+      answers.push(...answered);
+    }
+    for (const answer of answers) await this.#arrive(agent, answer);
+    await this.settle();
+    return answers;
+  }
+
+  /** A first packet to this destination. */
+  async use(number: number, destination: Prefix): Promise<void> {
+    const agent = this.agent(number);
+    const { address } = agent.record;
+    const body = { type: 'traffic-indication', contents: new Uint8Array() } as const;
+    const header = { hopCount: 16, requestId: 0, sourceNbma: undefined, extensions: [] };
+    await this.#arrive(agent, { ...header, source: address, destination: networkOf(destination), body });
+    await this.settle();
+  }
+
+  async pass(span: number): Promise<void> {
+    const end = this.#now + span;
+    while (this.#now < end) {
+      this.#now = Math.min(end, this.#now + 5000);
+      for (const { transaction } of expired(this.store.snapshot(), this.#clock.date())) await this.#commit(transaction);
+      for (const agent of this.agents.values()) await this.#tell(agent, { kind: 'tick' });
+      for (const [index, answers] of this.#replicas.entries())
+        for (const agent of this.agents.values()) if (agent.replica === index) answers.resume(agent.record.id);
+      await this.settle();
+    }
+  }
+
+  /** Until the replicas have looked at what changed, and sent what follows from it. */
+  async settle(): Promise<void> {
+    for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  stop(): void {
+    for (const answers of this.#replicas) answers.stop();
+  }
+
+  /** "node prefix" of what an agent holds although its time is over. */
+  overdue(): string[] {
+    return [...this.agents].flatMap(([number, { state, told, replica }]) =>
+      replica === undefined
+        ? []
+        : [...state.shortcuts.keys()]
+            .filter((one) => (told.get(one) ?? 0) + 5000 < this.#now)
+            .map((one) => `${String(number)} ${one}`),
+    );
+  }
+
+  /** "node prefix" of what an agent holds, or routes directly, and the registry would not say. */
+  untrue(only?: 'direct'): string[] {
+    const snapshot = this.store.snapshot();
+    return [...this.agents].flatMap(([number, { state }]) =>
+      [...state.shortcuts.values()]
+        .filter(({ prefix: held, node }) => {
+          const scope = scopeOf(snapshot, networkOf(held));
+          const binding = liveBinding(snapshot, node, this.#clock.date());
+          const remote = state.remotes.get(node);
+          if (only && remote?.phase !== only) return false;
+          const known = remote?.target.publicKey;
+          return scope?.node !== node || !binding || known !== multipointOf(binding)?.publicKey;
+        })
+        .map((one) => `${String(number)} ${one.prefix}`),
+    );
+  }
+
+  #replica(index: number): Answers {
+    const here = () =>
+      [...this.agents.values()].filter((agent) => agent.replica === index).map(({ record }) => record.id);
+    return new Answers({ store: this.store, clock: this.#clock, log }, here, async (node, message) => {
+      const agent = this.#byId(node);
+      if (agent?.replica === undefined) return 'nowhere';
+      // A push to another replica either gets there or is known not to; a session may lose what is under way.
+      if (agent.replica !== index && this.#luck() === 0) return 'nowhere';
+      for (let times = agent.replica === index ? this.#luck() : 1; times > 0; times--)
+        await this.#arrive(agent, message);
+      return agent.replica === index ? 'here' : 'elsewhere';
+    });
+  }
+
+  #byId(id: NodeId): Agent | undefined {
+    return [...this.agents.values()].find(({ record }) => record.id === id);
+  }
+
+  #luck(): number {
+    const [first = 1, ...rest] = this.#weather;
+    this.#weather = rest;
+    return first;
+  }
+
+  async #serve(agent: Agent, message: NhrpMessage): Promise<NhrpMessage[]> {
+    const { body } = message;
+    const answers = this.#replicas[agent.replica ?? 0];
+    const snapshot = this.store.snapshot();
+    const now = this.#clock.date();
+    const server = serverOf(overlayRecord(), { id: `replica-${String(agent.replica)}` });
+    assert.ok(answers);
+    switch (body.type) {
+      case 'registration-request': {
+        const { reply, transaction } = register(
+          snapshot,
+          agent.record,
+          { ...message, body },
+          { now, agentVersion: 'test', server },
+        );
+        if (transaction) await this.#commit(transaction);
+        return [reply];
+      }
+      case 'purge-request': {
+        const { reply, transaction } = purgeByNode(snapshot, agent.record, { ...message, body }, server);
+        if (transaction) await this.#commit(transaction);
+        return reply ? [reply] : [];
+      }
+      case 'resolution-request': {
+        const rtt = milliseconds(10);
+        const outcome = resolve(
+          snapshot,
+          agent.record,
+          { ...message, body },
+          { now, askerRtt: rtt, targetRtt: rtt, server },
+        );
+        if (outcome.told) answers.remember(agent.record.id, outcome.told.prefix, outcome.told.about);
+        const target = outcome.forward && this.#byId(outcome.forward.to);
+        const replica = target?.replica === undefined ? undefined : this.#replicas[target.replica];
+        if (outcome.forward && target && replica) {
+          for (const one of reachableBy(agent.record, snapshot.bindings.get(agent.record.id)))
+            replica.remember(target.record.id, one, agent.record.id);
+          if (this.#luck() > 0) await this.#arrive(target, outcome.forward.message);
+        }
+        return [outcome.reply];
+      }
+      case 'purge-reply':
+        answers.acknowledge(agent.record.id, message.requestId);
+        return [];
+      default:
+        return [];
+    }
+  }
+
+  async #commit(transaction: Transaction): Promise<void> {
+    const done = await this.store.commit(transaction);
+    assert.ok(done.ok, JSON.stringify(done));
+  }
+
+  /** A message reaches an agent, if its session is open. */
+  async #arrive(agent: Agent, message: NhrpMessage): Promise<void> {
+    if (agent.replica === undefined) return;
+    this.#noteTold(agent, message);
+    await this.#tell(agent, { kind: 'message', message: { type: 'nhrp', message } });
+    if (message.body.type !== 'purge-request') return;
+    for (const { protocolAddress, prefixLength } of message.body.cies) {
+      if (!protocolAddress) continue;
+      const gone =
+        prefixLength === uniquePrefixLength ? hostPrefix(protocolAddress) : prefixOf(protocolAddress, prefixLength);
+      const kept = [...agent.state.shortcuts.keys()].filter((one) => containsAddress(gone, networkOf(one)));
+      assert.deepEqual(kept, [], 'nothing is held after an acknowledged purge');
+    }
+  }
+
+  #noteTold(agent: Agent, { body, source, destination }: NhrpMessage): void {
+    if (body.type !== 'resolution-reply' && body.type !== 'resolution-request') return;
+    const [first] = body.cies;
+    if (first?.code !== 0) return;
+    const about = body.type === 'resolution-reply' ? destination : source;
+    const length = first.prefixLength === uniquePrefixLength ? 32 : first.prefixLength;
+    agent.told.set(prefixOf(about, length), this.#now + first.holdingTime * 1000);
+  }
+
+  async #tell(agent: Agent, event: Event): Promise<void> {
+    const effects: Effect[] = [];
+    agent.state = step(agent.state, event, { now: this.#now as Instant, random: () => 0.5, effects });
+    for (const effect of effects) {
+      if (effect.kind === 'make-key')
+        await this.#tell(agent, { kind: 'key-made', interface: effect.interface, publicKey: key('K') });
+      // Registrations are the test's own.
+      if (effect.kind !== 'send' || effect.message.type !== 'nhrp' || agent.replica === undefined) continue;
+      const { message } = effect.message;
+      const { type } = message.body;
+      if (type === 'resolution-request' || type === 'purge-reply') {
+        for (let times = this.#luck(); times > 0; times--)
+          for (const answer of await this.#serve(agent, message))
+            if (this.#luck() > 0) await this.#arrive(agent, answer);
+      }
+    }
+    // Every direct tunnel works at once.
+    for (const [node, { phase }] of agent.state.remotes) {
+      if (phase === 'punching')
+        await this.#tell(agent, { kind: 'bfd', path: `direct:${node}`, state: 'up', remoteState: 'up' });
+    }
+  }
+}
