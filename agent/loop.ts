@@ -237,7 +237,7 @@ export function createLoop(options: LoopOptions): Loop {
         world.setBfd(desiredBfd(state, clock.now()));
         watched = state;
       }
-      if (clock.now() - decided > lateMs) queue.push({ kind: 'late', pass: { began, decided } });
+      if (clock.now() - decided > lateMs) queue.unshift({ kind: 'late', pass: { began, decided } });
       world.setNoticing(notices(state));
       looks.perform(effects);
       if (saved === undefined || !sameSaved(saved, state)) world.save(state);

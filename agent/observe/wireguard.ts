@@ -23,7 +23,7 @@ export interface PeerStatistics {
 /** A wireguard-go that works answers in a millisecond or two, one with 10,000 peers in 100. */
 const deadline = 2000;
 
-/** No answer: the program was killed. */
+/** No answer: the program was killed, or says that it cannot look. */
 export type Reading = DeviceState | 'unreadable';
 
 /**
@@ -45,10 +45,16 @@ async function observeDevice(run: Run, name: string): Promise<Reading | undefine
   try {
     return parseDevice((await run('wg', ['show', name, 'dump'], { timeout: deadline })).stdout);
   } catch (error) {
-    if (error instanceof ExecError && error.stderr.startsWith('Unable to access interface')) return undefined;
-    if (error instanceof ExecError && error.timedOut) return 'unreadable';
+    if (!(error instanceof ExecError)) throw error;
+    if (isGone(error.stderr)) return undefined;
+    if (error.timedOut || error.stderr.startsWith('Unable to access interface')) return 'unreadable';
     throw error;
   }
+}
+
+/** wg takes an interface without wireguard-go's socket for one of the kernel, which may know of no WireGuard. */
+function isGone(stderr: string): boolean {
+  return /^Unable to access interface: (No such device|Protocol not supported)/.test(stderr);
 }
 
 /** The peers of one interface with their traffic. Throws an ExecError if there is no such interface. */
