@@ -97,7 +97,16 @@ export function resolutionReply(state: AgentState, message: NhrpMessage<Resoluti
   }
   const answered = { ...state, resolutions: withoutEntry(state.resolutions, asked.destination) };
   const prefix = prefixAround(asked.destination, cie);
-  return learn(answered, { prefix, target, holdingTime: cie.holdingTime, ...asked }, turn);
+  const learned = learn(answered, { prefix, target, holdingTime: cie.holdingTime, ...asked }, turn);
+  // What was cached of the same destination with another prefix is no longer so, and would be asked for again at once.
+  const replaced = [...learned.shortcuts.values()].filter(
+    (one) => one.destination === asked.destination && one.prefix !== prefix,
+  );
+  return dropShortcuts(
+    learned,
+    replaced.map((one) => one.prefix),
+    turn,
+  );
 }
 
 /** Another node is about to build a shortcut to us: prepare our side, and go the same way back. */

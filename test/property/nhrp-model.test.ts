@@ -112,6 +112,15 @@ async function says(
   for (const answer of answers) assert.deepEqual(codesOf(answer), codes);
 }
 
+/** It fills the caches, so it happens more often than the rest. */
+const use = fc.tuple(node, fc.constantFrom(...places), weather).map(
+  ([number, place, sky]) =>
+    new Happening(`use ${String(number)} ${place} [${sky.join('')}]`, async (_, world) => {
+      world.setWeather(sky);
+      await world.use(number, place);
+    }),
+);
+
 const happenings = [
   fc.tuple(node, fc.constantFrom(...keys), fc.integer({ min: 1, max: 3 }), weather).map(
     ([number, key, port, sky]) =>
@@ -146,13 +155,9 @@ const happenings = [
         model.purge(number, own(number), what);
       }),
   ),
-  fc.tuple(node, fc.constantFrom(...places), weather).map(
-    ([number, place, sky]) =>
-      new Happening(`use ${String(number)} ${place} [${sky.join('')}]`, async (_, world) => {
-        world.setWeather(sky);
-        await world.use(number, place);
-      }),
-  ),
+  use,
+  use,
+  use,
   fc
     .tuple(node, fc.constantFrom(0, 1))
     .map(
@@ -197,6 +202,8 @@ test('whatever happens, the registry holds what the model holds, and caches come
             ]),
             () => [model.register(number, keys[number - 1] ?? '')],
           );
+          const all = claims.filter((claim) => claim.node === number).map((claim) => claim.prefix);
+          await says(world, number, announcement(`10.99.0.${String(number)}`, all), () => model.announce(number, all));
         }
         await fc.asyncModelRun(() => ({ model, real: { world } }), commands);
         world.setWeather([]);
@@ -209,7 +216,6 @@ test('whatever happens, the registry holds what the model holds, and caches come
         world.stop();
       }
     }),
-    // One seed for everybody's run; DMWG_SEED=N tries other sequences.
-    { numRuns: 100, seed: Number(process.env['DMWG_SEED'] ?? 1), includeErrorInReport: true },
+    { numRuns: 60, includeErrorInReport: true },
   );
 });
