@@ -16,7 +16,7 @@ import { isSafe, keepUnreadable, replacements, sameInputs, sightsOf, takenPorts 
 import { type Attempt, dueChanges, type Failures, failureText, longestWait, nextFailures } from './decide/retry.ts';
 import type { AgentState } from './decide/state.ts';
 import { sameSaved } from './decide/restore.ts';
-import { step } from './decide/step.ts';
+import { handle, step } from './decide/step.ts';
 import { nextWake } from './decide/wake.ts';
 import { createLooks } from './looks.ts';
 import type { World } from './world.ts';
@@ -114,7 +114,7 @@ export function createLoop(options: LoopOptions): Loop {
       const event = queue.shift() ?? ({ kind: 'tick' } as const);
       const turn: Turn = { now: clock.now(), random, effects: [] };
       logger.trace({ event: event.kind, what: eventSubject(event) }, 'event');
-      state = step(state, event, turn);
+      state = queue.length > 0 ? handle(state, event, turn) : step(state, event, turn);
       for (const effect of turn.effects) await settle(effect, effects);
     } while (queue.length > 0);
     return effects;

@@ -27,7 +27,8 @@ export function step(state: AgentState, event: Event, turn: Turn): AgentState {
   return tick(handle(state, event, turn), turn);
 }
 
-function handle(state: AgentState, event: Event, turn: Turn): AgentState {
+/** Without what is due: for an event that others have followed already, which may be what was waited for. */
+export function handle(state: AgentState, event: Event, turn: Turn): AgentState {
   switch (event.kind) {
     case 'connected':
       return connected(state, event.endpoint, turn);

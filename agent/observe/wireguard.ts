@@ -54,7 +54,7 @@ async function observeDevice(run: Run, name: string): Promise<Reading | undefine
 
 /** wg takes an interface without wireguard-go's socket for one of the kernel, which may know of no WireGuard. */
 function isGone(stderr: string): boolean {
-  return /^Unable to access interface: (No such device|Protocol not supported)/.test(stderr);
+  return /^Unable to access interface[^:]*: (No such device|Protocol not supported)/.test(stderr);
 }
 
 /** The peers of one interface with their traffic. Throws an ExecError if there is no such interface. */

@@ -10,7 +10,7 @@ import { hubEndpoint, officeA, officeB, pcA, pcB, sites } from '#test/support/la
 import { slowness, until } from '#test/support/poll.ts';
 import { createOverlay } from '#test/support/programs.ts';
 
-const idleSeconds = 4 * Math.min(slowness, 3);
+const idleSeconds = 4 * Math.min(slowness, 8);
 const bfdMs = 300 * slowness;
 const detectionMs = 3 * bfdMs;
 /** Packets a second: of a ping that looks on, and of one that looks closely. */
