@@ -75,8 +75,15 @@ test('a hub dies, and comes back', async (t) => {
     const done = await overlay.admin('overlay', 'set', 'maxConnections', '1');
     assert.equal(done.code, 0, done.stderr);
     await all('the second hub has no tunnel', 'hub:up* hub2:down');
-    const links = await a.host.run(['ip', '-o', 'link']);
-    assert.ok(links.includes(`${a.host.interfacePrefix}-h1`) && !links.includes(`${a.host.interfacePrefix}-h2`), links);
+    const tunnel = (index: number): string => `${a.host.interfacePrefix}-h${String(index)}`;
+    await until(
+      'only the tunnel to the first hub is there',
+      async () => {
+        const links = await a.host.run(['ip', '-o', 'link']);
+        return links.includes(tunnel(1)) && !links.includes(tunnel(2));
+      },
+      { within: 20_000 * slowness, explain },
+    );
     const ping = a.host.startPing({ to: c.address, rate: 100 });
     await replyThat(lab, ping, { came: throughHub, what: 'through the first hub' });
     const died = Date.now();
