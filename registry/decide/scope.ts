@@ -21,8 +21,9 @@ interface Numbered {
 const numbered = new WeakMap<Snapshot, Record<4 | 6, Numbered[]>>();
 
 /**
- * The widest prefix around `target` whose every address is routed to the same node as `target`, and that a route of that
- * node covers: what a resolution reply may claim (RFC 2332 5.2.2 and its domino-free use). Undefined without a route.
+ * The widest prefix around `target` whose every address is routed to the same node as `target`, and that a route of that node
+ * covers with no other node's route between it and `target`: what a resolution reply may claim (RFC 2332 5.2.2), and never wider
+ * than the route that it stands for. Undefined without a route.
  */
 export function scopeOf(
   snapshot: Snapshot,

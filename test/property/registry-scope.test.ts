@@ -7,6 +7,7 @@ import {
   addressValue,
   containsPrefix,
   formatAddress,
+  hostPrefix,
   lengthOf,
   networkOf,
   type Prefix,
@@ -45,9 +46,15 @@ function dumb(routes: ReadonlyMap<Prefix, NodeId>, target: number): { node: Node
   };
   const node = owner(target);
   if (node === undefined) return undefined;
+  // A route of the node that no other node's route comes before, on the way down to the target.
+  const reaches = (one: Prefix, holder: NodeId): boolean =>
+    holder === node &&
+    ![...routes].some(
+      ([other, who]) => who !== node && containsPrefix(one, other) && containsPrefix(other, hostPrefix(host(target))),
+    );
   for (let length = bits; length <= 32; length++) {
     const prefix = prefixOf(host(target), length);
-    const covered = [...routes].some(([one, holder]) => holder === node && containsPrefix(one, prefix));
+    const covered = [...routes].some(([one, holder]) => reaches(one, holder) && containsPrefix(one, prefix));
     // Routes of others inside count even where they are themselves covered: they may come into effect at any time.
     const clean = ![...routes].some(([one, holder]) => holder !== node && containsPrefix(prefix, one));
     if (covered && clean && addressesIn(prefix).every((offset) => owner(offset) === node)) return { node, prefix };
