@@ -1,93 +1,21 @@
 // Two BFD shells in two namespaces, joined by a veth pair.
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
-import type { BfdObservation, BfdSessionConfig } from '#agent/io/bfd-port.ts';
+import type { BfdSessionConfig } from '#agent/io/bfd-port.ts';
 import { type Address, parseAddress } from '#proto/model/address.ts';
 import { must } from '#proto/model/result.ts';
 import { milliseconds } from '#proto/model/time.ts';
-import type { BfdPeerCommand } from '#test/support/bfd-peer.ts';
-import { type Program, run, start } from '#test/support/lab/process.ts';
+import { BfdProcess } from '#test/support/bfd-process.ts';
+import { run } from '#test/support/lab/process.ts';
 import { until } from '#test/support/poll.ts';
-
-interface Line {
-  readonly event: 'ready' | 'set' | 'transition' | 'show';
-  readonly at: number;
-  readonly path?: string;
-  readonly from?: string;
-  readonly to?: string;
-  readonly diagnostic?: string;
-  readonly sessions?: Readonly<Record<string, BfdObservation>>;
-  readonly cpu?: { readonly user: number; readonly system: number };
-}
-
-class Peer {
-  readonly namespace: string;
-  #program: Program;
-
-  constructor(namespace: string) {
-    this.namespace = namespace;
-    this.#program = this.#launch();
-  }
-
-  command(command: BfdPeerCommand): void {
-    this.#program.child.stdin?.write(`${JSON.stringify(command)}\n`);
-  }
-
-  lines(): Line[] {
-    return this.#program
-      .stdout()
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line) as Line);
-  }
-
-  /** The first such line from number `skip` on. */
-  async line(what: Partial<Line>, skip = 0): Promise<Line> {
-    const keys = Object.keys(what) as (keyof Line)[];
-    return await until(
-      `${this.namespace} says ${JSON.stringify(what)}`,
-      () => this.lines().find((line, index) => index >= skip && keys.every((key) => line[key] === what[key])),
-      { within: 10_000, every: 5, explain: () => this.#program.stdout() + this.#program.stderr() },
-    );
-  }
-
-  async show(): Promise<Line> {
-    const skip = this.lines().length;
-    this.command({ do: 'show' });
-    return await this.line({ event: 'show' }, skip);
-  }
-
-  async session(path: string): Promise<BfdObservation> {
-    const observation = (await this.show()).sessions?.[path];
-    assert.ok(observation);
-    return observation;
-  }
-
-  async kill(): Promise<void> {
-    await this.#program.stop('SIGKILL');
-  }
-
-  async relaunch(): Promise<void> {
-    await this.kill();
-    this.#program = this.#launch();
-    await this.line({ event: 'ready' });
-  }
-
-  #launch(): Program {
-    return start([
-      ...['ip', 'netns', 'exec', this.namespace],
-      ...[process.execPath, '--import', 'tsx', 'test/support/bfd-peer.ts'],
-    ]);
-  }
-}
 
 const addressA = must(parseAddress('fd00:109::a'));
 const addressB = must(parseAddress('fd00:109::b'));
 let count = 0;
 
 interface Lab {
-  readonly a: Peer;
-  readonly b: Peer;
+  readonly a: BfdProcess;
+  readonly b: BfdProcess;
   ip(end: 'a' | 'b', command: string): Promise<string>;
   nft(end: 'a' | 'b', command: string): Promise<string>;
 }
@@ -95,7 +23,7 @@ interface Lab {
 async function lab(t: TestContext): Promise<Lab> {
   const id = `${String(process.pid)}-${String(++count)}`;
   const names = { a: `bfd-a-${id}`, b: `bfd-b-${id}` };
-  const peers: Peer[] = [];
+  const peers: BfdProcess[] = [];
   t.after(async () => {
     for (const peer of peers) await peer.kill();
     for (const name of Object.values(names)) await run(['ip', 'netns', 'del', name]).catch(() => undefined);
@@ -115,8 +43,8 @@ async function lab(t: TestContext): Promise<Lab> {
     await nft(end, 'add table inet cut');
     await nft(end, 'add chain inet cut in { type filter hook input priority 0; }');
   }
-  const a = new Peer(names.a);
-  const b = new Peer(names.b);
+  const a = new BfdProcess(names.a);
+  const b = new BfdProcess(names.b);
   peers.push(a, b);
   await Promise.all([a.line({ event: 'ready' }), b.line({ event: 'ready' })]);
   return { a, b, ip, nft };
