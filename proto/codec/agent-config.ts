@@ -11,6 +11,8 @@ import {
   type Role,
 } from '#proto/model/names.ts';
 import type { Result } from '#proto/model/result.ts';
+import { defaultRouting, type RoutingConfig } from '#proto/model/routing.ts';
+import { formatRouting, routingSchema } from './routing-config.ts';
 import { formatYaml, hostPort, parseYaml, prefix, text } from './yaml-file.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -37,6 +39,7 @@ export interface AgentConfig {
   readonly logLevel: LogLevel;
   /** Of the tunnel interfaces; absent: as the overlay says. */
   readonly mtu: number | undefined;
+  readonly routing: RoutingConfig;
 }
 
 const port = z.int().min(1).max(65_535).optional();
@@ -58,6 +61,7 @@ const schema = z
     endpoints: z.array(text(parseEndpoint)).default([]),
     logLevel: z.enum(logLevels, `is not one of ${logLevels.join(', ')}`).default('info'),
     mtu: z.int().min(1280, 'is under 1280, the least for IPv6').max(65_535).optional(),
+    routing: routingSchema.optional(),
   })
   .superRefine((config, context) => {
     const issue = (path: string[], message: string): void => {
@@ -71,8 +75,8 @@ const schema = z
     }
   })
   .transform((config): AgentConfig => {
-    const { listenPort, mtu, node, ...rest } = config;
-    return { ...rest, listenPort, mtu, node: { ...node, address6: node.address6 } };
+    const { listenPort, mtu, node, routing = defaultRouting, ...rest } = config;
+    return { ...rest, listenPort, mtu, routing, node: { ...node, address6: node.address6 } };
   });
 
 /** One fault that names everything that is wrong, each with its path. */
@@ -81,5 +85,5 @@ export function parseAgentConfig(source: string): Result<AgentConfig> {
 }
 
 export function formatAgentConfig(config: AgentConfig): string {
-  return formatYaml(config);
+  return formatYaml({ ...config, routing: formatRouting(config.routing) });
 }
