@@ -6,15 +6,20 @@ import { applyChanges } from './apply/changes.ts';
 import { createWireguard } from './apply/wireguard.ts';
 import { diff } from './decide/diff.ts';
 import { firewallTable, type HostState } from './decide/host.ts';
+import type { KernelRoute, RouteSelector } from './decide/kernel-routes.ts';
 import { execute } from './io/exec.ts';
 import { createKeyStore } from './io/state-dir-keys.ts';
 import { procSysctls } from './io/sysctl.ts';
 import type { World } from './world.ts';
 import { observeActivity } from './observe/activity.ts';
 import { observeHost } from './observe/host.ts';
+import { observeKernelRoutes } from './observe/kernel-routes.ts';
 import { observePeers } from './observe/wireguard.ts';
 
-export type Host = Pick<World, 'observe' | 'apply' | 'makeKey' | 'observePeers' | 'observeActivity'>;
+export interface Host extends Pick<World, 'observe' | 'apply' | 'makeKey' | 'observePeers' | 'observeActivity'> {
+  /** The routes of others. */
+  observeRoutes(selectors: readonly RouteSelector[]): Promise<KernelRoute[]>;
+}
 
 export function createHost(stateDir: string, interfacePrefix: string): Host {
   const keys = createKeyStore(stateDir);
@@ -43,6 +48,7 @@ export function createHost(stateDir: string, interfacePrefix: string): Host {
     makeKey: async (name) => (await keys.interfaceKey(name)).publicKey,
     observePeers: (name) => observePeers(execute, name),
     observeActivity: () => observeActivity(execute, table),
+    observeRoutes: (selectors) => observeKernelRoutes(execute, interfacePrefix, selectors),
   };
 }
 

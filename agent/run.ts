@@ -9,6 +9,7 @@ import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import { milliseconds, seconds, toMilliseconds } from '#proto/model/time.ts';
+import { routeSelectors } from './decide/kernel-routes.ts';
 import type { PathId, Turn } from './decide/event.ts';
 import { restore, type Saved, save } from './decide/restore.ts';
 import { type AgentState, type BfdState, initialState, multipointName } from './decide/state.ts';
@@ -29,6 +30,7 @@ import { createLoop, type Loop } from './loop.ts';
 import { createNoticing } from './noticing.ts';
 import { monitorKernel } from './observe/kernel-monitor.ts';
 import { observeLocalAddresses } from './io/local-addresses.ts';
+import { createRouteWatch } from './route-watch.ts';
 import { savedStateFormat } from './saved-state.ts';
 import { selfOf, socketPathOf } from './self.ts';
 import type { World } from './world.ts';
@@ -106,6 +108,14 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const turn: Turn = { now: clock.now(), random, effects: [] };
   const saved = await lastRun(stateFile, logger);
   const initial = saved ? restore(self, saved, turn) : initialState(self);
+  const routes = createRouteWatch({
+    observe: () => host.observeRoutes(routeSelectors(loop.state().self.routing)),
+    post: (event) => {
+      loop.post(event);
+    },
+    clock,
+    logger: logger.child({ component: 'routes' }),
+  });
   const loop = createLoop({ world, initial, effects: turn.effects, clock, random, logger });
   bfd.onTransition((path, _from, state) => {
     const remoteState = bfd.session(path)?.remoteState ?? 'down';
@@ -119,7 +129,11 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   process.on('SIGINT', stop);
   const socket = await startStatusServer({
     path: await socketPathOf(options.stateDir, options.runDir),
-    status: () => readStatus({ loop, bfd, host, counters: session.counters() }),
+    status: () => {
+      const fault = routes.fault();
+      const faults = [...loop.faults(), ...(fault === undefined ? [] : [`routes of the kernel: ${fault}`])];
+      return readStatus({ loop, bfd, host, faults, counters: session.counters() });
+    },
     stop: (down) => {
       ending.tearDown = down;
       stop();
@@ -131,11 +145,16 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     logger.info({ interfacePrefix: saved.interfacePrefix }, 'removing the interfaces of the former prefix');
     await removeAll(createHost(options.stateDir, saved.interfacePrefix));
   }
+  const onChange = (): void => {
+    routes.look();
+    loop.look();
+  };
   const parts = [
     loop.run(signal),
     session.run(signal, sessionEvents(loop)),
     renewWhenDue({ state: stateDir, session, clock, random, logger: logger.child({ component: 'renewal' }) }, signal),
-    monitorKernel({ follow, clock, random, onChange: loop.look }, signal),
+    routes.run(signal),
+    monitorKernel({ follow, clock, random, onChange }, signal),
   ];
   await Promise.all(parts);
   await noticing.stop();
@@ -179,10 +198,11 @@ interface StatusParts {
   readonly loop: Loop;
   readonly bfd: Bfd;
   readonly host: Host;
+  readonly faults: readonly string[];
   readonly counters: NhrpCounters;
 }
 
-async function readStatus({ loop, bfd, host, counters }: StatusParts): Promise<Status> {
+async function readStatus({ loop, bfd, host, faults, counters }: StatusParts): Promise<Status> {
   const state = loop.state();
   const paths = new Map<PathId, { state: BfdState; rttMs: number | undefined }>();
   for (const [path, seen] of bfd.sessions()) paths.set(path as PathId, { state: seen.state, rttMs: seen.rtt });
@@ -194,7 +214,7 @@ async function readStatus({ loop, bfd, host, counters }: StatusParts): Promise<S
   } catch {
     // There is no interface (yet): nothing to add.
   }
-  return statusOf(state, { paths, endpoints, faults: loop.faults(), counters }, clock.now());
+  return statusOf(state, { paths, endpoints, faults, counters }, clock.now());
 }
 
 function hubEndpoints(state: AgentState): Endpoint[] {

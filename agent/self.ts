@@ -23,6 +23,7 @@ export function selfOf(config: AgentConfig, interfacePrefix: string): Self {
     listenPort: config.listenPort ?? (node.role === 'hub' && endpoint ? endpointPort(endpoint) : undefined),
     nflogGroup: nflogGroupOf(interfacePrefix),
     prefixes: node.prefixes,
+    routing: config.routing,
     mtu: config.mtu,
   };
 }

@@ -6,6 +6,7 @@ import type { NodeId } from '#proto/model/names.ts';
 import { summaryOf } from '#proto/model/nhrp.ts';
 import type { NodeMessage, RegistryMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
+import type { KernelRoute } from './kernel-routes.ts';
 import type { Pass } from './late.ts';
 import type { BfdState } from './state.ts';
 
@@ -20,6 +21,8 @@ export type Event =
   | { readonly kind: 'key-made'; readonly interface: string; readonly publicKey: PublicKey }
   | { readonly kind: 'port-taken'; readonly interface: string }
   | { readonly kind: 'local-addresses'; readonly addresses: readonly Address[] }
+  /** A look at the kernel's routes. */
+  | { readonly kind: 'kernel-routes'; readonly routes: readonly KernelRoute[] }
   | { readonly kind: 'bfd'; readonly path: PathId; readonly state: BfdState; readonly remoteState: BfdState }
   /** A look at the peers of one interface. */
   | { readonly kind: 'peers'; readonly interface: string; readonly peers: ReadonlyMap<PublicKey, ObservedPeer> }

@@ -18,6 +18,7 @@ import {
 } from '#proto/model/nhrp.ts';
 import type { Turn } from './event.ts';
 import { claimedEndpoints } from './registration.ts';
+import { announcedPrefixes } from './routing-state.ts';
 import type { AgentState, Resolution, Shortcut } from './state.ts';
 
 /** A Resolution Request (RFC 2332 5.2.1); a retry has the same id. */
@@ -83,12 +84,13 @@ export function ciePrefix(cie: Cie): Prefix | undefined {
   return cie.protocolAddress && prefixAround(cie.protocolAddress, cie);
 }
 
-/** Whether the registry gave the address, or a prefix around it, to this node. */
+/** Whether the registry gave the address to this node, or this node announces a prefix around it. */
 export function isOwn(state: AgentState, address: Address): boolean {
   const { config } = state;
   if (!config) return false;
   if (address === config.address || address === config.address6) return true;
-  return config.prefixes.some((prefix) => containsAddress(prefix, address));
+  for (const prefix of announcedPrefixes(state.routing)) if (containsAddress(prefix, address)) return true;
+  return false;
 }
 
 /** The cached binding of the longest prefix that covers the address. */

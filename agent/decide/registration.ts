@@ -12,6 +12,7 @@ import {
 } from '#proto/model/nhrp.ts';
 import { after, type Instant, type Milliseconds, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn, warn } from './event.ts';
+import { knowsAnnouncements } from './routing-state.ts';
 import { type AgentState, multipointName } from './state.ts';
 
 type Part = 'address' | 'address6' | 'prefixes';
@@ -27,14 +28,18 @@ export function register(state: AgentState, turn: Turn): AgentState {
   if (interfaces === undefined) return state;
   const fingerprint = JSON.stringify([interfaces, config.address, config.address6, config.holdingTime]);
   const changed = fingerprint !== registration.fingerprint;
-  if (!changed && (registration.nextAt === undefined || registration.nextAt > turn.now)) return state;
+  // Prefixes only once it is known which: what the registry has of the last run is better than none.
+  const announcements = knowsAnnouncements(state.routing) ? state.routing.announcements : undefined;
+  const announced = changed || announcements === registration.announced;
+  if (!changed && announced && (registration.nextAt === undefined || registration.nextAt > turn.now)) return state;
 
-  const overdue = !changed && registration.pending.size > 0;
+  // What is announced changes often, and alone: nothing else is said again for it.
+  const overdue = !changed && announced && registration.pending.size > 0;
   const retries = overdue ? registration.retries + 1 : 0;
-  const pending = new Map<number, Part>();
+  const pending = new Map(announced ? [] : [...registration.pending].filter(([, part]) => part !== 'prefixes'));
   let id = state.nextRequestId;
-  const parts: Part[] = ['address', ...(config.address6 ? (['address6'] as const) : []), 'prefixes'];
-  for (const part of parts) {
+  const address: Part[] = config.address6 ? ['address', 'address6'] : ['address'];
+  for (const part of [...(announced ? address : []), ...(announcements ? (['prefixes'] as const) : [])]) {
     // A retry keeps its request ID (RFC 2332 5.2.0.1).
     const reused = overdue ? [...registration.pending].find(([, old]) => old === part)?.[0] : undefined;
     if (overdue && reused === undefined) continue;
@@ -49,6 +54,7 @@ export function register(state: AgentState, turn: Turn): AgentState {
     registration: {
       ...registration,
       fingerprint,
+      announced: announcements,
       pending,
       retries,
       refused: overdue ? registration.refused : [],
@@ -159,10 +165,11 @@ function request(
   };
   const cies =
     part === 'prefixes'
-      ? state.self.prefixes.map((prefix) => ({
+      ? [...state.routing.announcements.values()].map(({ prefix, preference }) => ({
           ...common,
           prefixLength: lengthOf(prefix),
           protocolAddress: networkOf(prefix),
+          preference,
         }))
       : [{ ...common, prefixLength: uniquePrefixLength, protocolAddress: own }];
   return {

@@ -13,6 +13,7 @@ import {
 } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
 import { meet, retire } from './remotes.ts';
+import { announcedPrefixes } from './routing-state.ts';
 import { type AgentState, type Shortcut, withEntry } from './state.ts';
 
 /** However little of a holding time remains, a binding is not asked for again sooner. */
@@ -62,7 +63,7 @@ export function refreshMoment(holding: Milliseconds, turn: Turn): Instant {
 function isFit(state: AgentState, prefix: Prefix): boolean {
   const { config } = state;
   if (!config?.summaries.some((summary) => containsPrefix(summary, prefix))) return false;
-  if (config.prefixes.some((own) => overlaps(own, prefix))) return false;
+  for (const own of announcedPrefixes(state.routing)) if (overlaps(own, prefix)) return false;
   const hubs = config.hubs.flatMap((hub) => hub.endpoints.map(endpointAddress));
   const forbidden = [config.address, config.address6, ...state.localAddresses, ...hubs];
   return !forbidden.some((address) => address !== undefined && containsAddress(prefix, address));

@@ -6,10 +6,12 @@ import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId, NodeName, Role } from '#proto/model/names.ts';
 import type { InterfaceKind, Target } from '#proto/model/nhrp.ts';
+import type { RoutingConfig } from '#proto/model/routing.ts';
 import type { HubConfig, HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import type { Instant, Milliseconds } from '#proto/model/time.ts';
+import { initialRouting, type RoutingState } from './routing-state.ts';
 
-/** What does not change while the agent runs. */
+/** What agent.yaml says. */
 export interface Self {
   readonly node: NodeId;
   readonly name: NodeName;
@@ -19,8 +21,9 @@ export interface Self {
   readonly endpoints: readonly Endpoint[];
   readonly listenPort: number | undefined;
   readonly nflogGroup: number;
-  /** Announced. */
+  /** Announced whatever the kernel has. */
   readonly prefixes: readonly Prefix[];
+  readonly routing: RoutingConfig;
   /** Of the tunnel interfaces; absent: as the overlay says. */
   readonly mtu: number | undefined;
 }
@@ -35,6 +38,7 @@ export interface AgentState {
   readonly interfaces: ReadonlyMap<string, OwnInterface>;
   /** Own addresses on the underlay, to be claimed. */
   readonly localAddresses: readonly Address[];
+  readonly routing: RoutingState;
   readonly registration: Registration;
   readonly nextRequestId: number;
   /** Spokes: one path a hub. */
@@ -64,6 +68,8 @@ export interface OwnInterface {
 export interface Registration {
   /** What was registered last, as text; differs from what should be registered when something changed. */
   readonly fingerprint: string | undefined;
+  /** The announcements that were registered last. */
+  readonly announced: RoutingState['announcements'] | undefined;
   /** Requests without a reply yet, by id. */
   readonly pending: ReadonlyMap<number, 'address' | 'address6' | 'prefixes'>;
   readonly retries: number;
@@ -189,8 +195,10 @@ export function initialState(self: Self): AgentState {
     config: undefined,
     interfaces: new Map(),
     localAddresses: [],
+    routing: initialRouting,
     registration: {
       fingerprint: undefined,
+      announced: undefined,
       pending: new Map(),
       retries: 0,
       refusals: 0,

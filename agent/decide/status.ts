@@ -5,6 +5,7 @@ import type { PublicKey } from '#proto/model/key.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { PathId } from './event.ts';
+import { routingFaults, type RoutingStatus, routingStatus } from './routing-status.ts';
 import {
   type AgentState,
   type BfdState,
@@ -41,6 +42,7 @@ export interface Status {
   readonly peers: readonly PeerStatus[];
   readonly shortcuts: readonly ShortcutStatus[];
   readonly interfaces: readonly InterfaceStatus[];
+  readonly routing: RoutingStatus;
   readonly faults: readonly string[];
   readonly counters: NhrpCounters;
 }
@@ -125,7 +127,8 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
         publicKey: own.publicKey ?? null,
         listenPort: own.listenPort,
       })),
-    faults: readings.faults,
+    routing: routingStatus(state),
+    faults: [...readings.faults, ...routingFaults(state)],
     counters: readings.counters,
   };
 }

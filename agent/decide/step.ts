@@ -20,6 +20,7 @@ import {
   revalidate,
   tickResolutions,
 } from './resolution.ts';
+import { sawRoutes, tickAnnounced } from './announcing.ts';
 import { dropShortcuts, dropUnfit } from './shortcuts.ts';
 import { type AgentState, type HubPath, initialState, multipointName, type Remote, withEntry } from './state.ts';
 
@@ -36,7 +37,7 @@ export function handle(state: AgentState, event: Event, turn: Turn): AgentState 
       return { ...state, connectedTo: undefined };
     case 'revoked':
       warn(turn, 'revoked', { detail: event.detail });
-      return { ...initialState(state.self), revoked: event.detail };
+      return { ...initialState(state.self), routing: state.routing, revoked: event.detail };
     case 'message':
       return message(state, event.message, turn);
     case 'key-made': {
@@ -56,6 +57,8 @@ export function handle(state: AgentState, event: Event, turn: Turn): AgentState 
       if (localAddresses.join() === state.localAddresses.join()) return state;
       return dropUnfit(hurry({ ...state, localAddresses }, turn), turn);
     }
+    case 'kernel-routes':
+      return sawRoutes(state, event.routes);
     case 'bfd':
       return bfd(state, event, turn);
     case 'peers': {
@@ -90,8 +93,14 @@ function hurry(state: AgentState, turn: Turn): AgentState {
 /** Everything that is due. */
 function tick(state: AgentState, turn: Turn): AgentState {
   if (state.revoked !== undefined) return state;
-  const parts = [chooseHubs, inspectHubs, tickRemotes, tickResolutions, tickActivity, tickHub, register];
+  const parts = [announceAnew, chooseHubs, inspectHubs, tickRemotes, tickResolutions, tickActivity, tickHub, register];
   return parts.reduce((current, part) => part(current, turn), state);
+}
+
+/** A shortcut to what is now this node's own goes. */
+function announceAnew(state: AgentState, turn: Turn): AgentState {
+  const next = tickAnnounced(state, turn);
+  return next.routing.announcements === state.routing.announcements ? next : dropUnfit(next, turn);
 }
 
 function connected(state: AgentState, endpoint: string, turn: Turn): AgentState {

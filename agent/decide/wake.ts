@@ -5,7 +5,12 @@ import type { AgentState } from './state.ts';
 
 /** The next moment at which a tick has something to do; undefined if only events can change anything. */
 export function nextWake(state: AgentState, now: Instant): Instant | undefined {
-  const moments: (number | undefined)[] = [state.nextActivityAt, state.hub.observeAt, state.hubChoiceAt];
+  const moments: (number | undefined)[] = [
+    state.nextActivityAt,
+    state.hub.observeAt,
+    state.hubChoiceAt,
+    state.routing.nextAt,
+  ];
   if (state.connectedTo !== undefined) moments.push(state.registration.nextAt);
   for (const path of state.hubs.values()) moments.push(path.repairAt);
   for (const entry of state.resolutions.values()) moments.push(entry.negativeUntil ?? entry.nextAt);

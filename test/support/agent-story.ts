@@ -11,6 +11,7 @@ import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
 import { parseNodeId, parseNodeName, type Role } from '#proto/model/names.ts';
 import type { NhrpBody, NhrpMessage, Target } from '#proto/model/nhrp.ts';
 import { must } from '#proto/model/result.ts';
+import { defaultRouting } from '#proto/model/routing.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { type Instant, milliseconds, seconds } from '#proto/model/time.ts';
 
@@ -91,6 +92,7 @@ export function selfOf(role: Role): Self {
     listenPort: role === 'hub' ? 51_820 : undefined,
     nflogGroup: 2000,
     prefixes: config.prefixes,
+    routing: defaultRouting,
     mtu: undefined,
   };
 }

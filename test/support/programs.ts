@@ -1,6 +1,6 @@
 // The programs of dmwg, running on the hosts of a lab: one overlay with its registry and agents, as the tests see it.
 // Everything goes through the commands and the JSON that users have; nothing of agent/ or registry/ is imported.
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Agent, createAgent } from './lab/agent.ts';
@@ -13,6 +13,8 @@ export interface JoinOptions {
   readonly role?: 'spoke' | 'hub';
   readonly prefixes?: readonly string[];
   readonly endpoint?: string;
+  /** What agent.yaml becomes before the agent is started. */
+  readonly configure?: (agentYaml: string) => string;
 }
 
 export interface Overlay {
@@ -102,6 +104,10 @@ export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Pro
       { env, input: `${secret}\n` },
     );
     const nodes = (await ask('show', 'nodes')) as readonly { name: string; address: string; address6: string | null }[];
+    if (request.configure) {
+      const file = join(nodeDir(name), 'agent.yaml');
+      await writeFile(file, request.configure(await readFile(file, 'utf8')), { mode: 0o600 });
+    }
     const node = nodes.find((item) => item.name === name);
     if (node === undefined) throw new Error(`"dmwg show nodes" does not list ${name}`);
     const agent = createAgent({

@@ -13,6 +13,7 @@ import type { World } from '#agent/world.ts';
 import { systemClock } from '#proto/kit/clock.ts';
 import { createLogger } from '#proto/kit/log.ts';
 import type { PublicKey } from '#proto/model/key.ts';
+import { defaultRouting } from '#proto/model/routing.ts';
 import { config, key, nodeId, nodeName } from '#test/support/agent-story.ts';
 import { until } from '#test/support/poll.ts';
 
@@ -27,6 +28,7 @@ const self: Self = {
   listenPort: 4000,
   nflogGroup: 5,
   prefixes: [],
+  routing: defaultRouting,
   mtu: undefined,
 };
 
