@@ -5,10 +5,13 @@ import { stateChains } from '#agent/decide/firewall-state.ts';
 
 const bfdPort = '3784';
 const setSize = '65536';
+/** Seconds for which an address that was used is not written down again. */
+const longestFresh = 15;
 
 interface Chain {
   readonly name: string;
-  readonly hook: string;
+  /** Undefined: a chain that others jump to. */
+  readonly hook?: string;
   readonly rules: readonly string[];
 }
 
@@ -16,12 +19,14 @@ interface Chain {
  * The transaction that makes the table `to`. With `from`, the table that is there: its sets keep what they have learnt, so
  * that nothing is indicated twice and no shortcut looks idle. It fails if that table is not there; without `from` whatever
  * is there is replaced.
+ *
+ * Every packet of the host passes here, so what is not ours leaves a chain at its first comparison, and what is known already at
+ * one look into a set: writing to a set costs many times as much.
  */
 export function firewallText(table: string, from: FirewallState | undefined, to: FirewallState): string {
   const name = `inet ${table}`;
-  const chains = chainsOf(to).filter((chain) => chain.rules.length > 0);
   const head = from
-    ? [`flush table ${name}`, ...stateChains(from).map((chain) => `delete chain ${name} ${chain}`)]
+    ? [`flush table ${name}`, ...chainNames(from).map((chain) => `delete chain ${name} ${chain}`)]
     : [`add table ${name}`, `delete table ${name}`];
   return [
     ...head,
@@ -30,32 +35,66 @@ export function firewallText(table: string, from: FirewallState | undefined, to:
     ...set('indicated6', 'ipv6_addr . ipv6_addr'),
     ...set('used4', 'ipv4_addr'),
     ...set('used6', 'ipv6_addr'),
-    ...chains.flatMap((chain) => block(`chain ${chain.name}`, [`${chain.hook}; policy accept;`, ...chain.rules])),
+    ...set('fresh4', 'ipv4_addr'),
+    ...set('fresh6', 'ipv6_addr'),
+    ...chainsOf(to).flatMap(({ name: chain, hook, rules }) => {
+      return block(`chain ${chain}`, hook === undefined ? rules : [`${hook}; policy accept;`, ...rules]);
+    }),
     ...stateChains(to).flatMap((chain) => block(`chain ${chain}`, [])),
     '}',
     '',
   ].join('\n');
 }
 
+/** Of the table made from `state`; those of hooks first, as a chain that is jumped to cannot be deleted before. */
+function chainNames(state: FirewallState): string[] {
+  const chains = chainsOf(state);
+  const hooked = chains.filter(({ hook }) => hook !== undefined);
+  const others = chains.filter(({ hook }) => hook === undefined);
+  return [...hooked, ...others].map(({ name }) => name).concat(stateChains(state));
+}
+
 function chainsOf(state: FirewallState): Chain[] {
-  return [
+  const account = state.account.length > 0;
+  const indicates = state.indicate.length + state.notice.length > 0;
+  const chains: Chain[] = [
+    { name: 'guard', rules: guard(state) },
+    { name: 'pair', rules: indicates ? pair(state) : [] },
+    { name: 'source', rules: account ? accounting(state, 'saddr') : [] },
+    { name: 'destination', rules: account ? accounting(state, 'daddr') : [] },
     {
       name: 'entering',
-      hook: 'type filter hook prerouting priority filter',
-      rules: accounting(state, 'iifname', 'saddr'),
+      hook: 'type filter hook input priority filter',
+      rules: [...jump(state.tunnels, `udp dport ${bfdPort}`, 'guard'), ...jump(state.account, iif(state), 'source')],
     },
-    { name: 'guard', hook: 'type filter hook input priority filter', rules: guard(state) },
     {
       name: 'forwarding',
       hook: 'type filter hook forward priority filter',
-      rules: [...border(state), ...indication(state)],
+      rules: [
+        ...border(state),
+        ...jump(state.indicate, `iifname ${names(state.indicate)} oifname ${names(state.indicate)}`, 'pair'),
+        ...jump(state.account, iif(state), 'source'),
+      ],
     },
     {
       name: 'leaving',
       hook: 'type filter hook postrouting priority filter',
-      rules: [...noticing(state), ...accounting(state, 'oifname', 'daddr')],
+      rules: [
+        ...jump(state.notice, `oifname ${names(state.notice)}`, 'pair'),
+        ...jump(state.account, `oifname ${names(state.account)}`, 'destination'),
+      ],
     },
   ];
+  return chains.filter(({ rules }) => rules.length > 0);
+}
+
+function iif({ account }: FirewallState): string {
+  return `iifname ${names(account)}`;
+}
+
+/** Nothing if there are no interfaces for it. */
+function jump(interfaces: readonly string[], where: string, chain: string): string[] {
+  return interfaces.length === 0 ? [] : [`${where} jump ${chain}`];
 }
 
 /**
@@ -66,56 +105,58 @@ function border(state: FirewallState): string[] {
   if (state.tunnels.length === 0) return [];
   const tunnels = names(state.tunnels);
   const rule = (version: 4 | 6): string[] => {
-    const family = state.reachable.filter((prefix) => familyOf(prefix) === version);
+    const prefixes = state.reachable.filter((prefix) => familyOf(prefix) === version);
     // nft has no set that holds everything.
-    if (family.some((prefix) => prefix.endsWith('/0'))) return [];
+    if (prefixes.some((prefix) => prefix.endsWith('/0'))) return [];
     const ip = version === 4 ? 'ip' : 'ip6';
     const elsewhere =
-      family.length === 0
-        ? `meta nfproto ipv${String(version)}`
-        : `${ip} daddr != { ${[...family].sort().join(', ')} }`;
+      prefixes.length === 0 ? `meta nfproto ${family(ip)}` : `${ip} daddr != { ${[...prefixes].sort().join(', ')} }`;
     return [`iifname ${tunnels} oifname != ${tunnels} ${elsewhere} drop`];
   };
   return [...rule(4), ...rule(6)];
 }
 
-/** Traffic that a hub forwards from spoke to spoke. */
-function indication(state: FirewallState): string[] {
-  if (state.indicate.length === 0) return [];
-  const among = names(state.indicate);
-  return indicate(state, `iifname ${among} oifname ${among}`);
-}
-
-/** Traffic that a spoke sends to a hub. */
-function noticing(state: FirewallState): string[] {
-  return state.notice.length === 0 ? [] : indicate(state, `oifname ${names(state.notice)}`);
-}
-
 /** A scan of a whole network must not be a flood of messages. What is over it is indicated by a later packet. */
 const limit = 'limit rate 500/second burst 1000 packets';
 
-/** One message a pair. When the set is full, adding fails, the rule ends there, and the packet goes on. */
-function indicate(state: FirewallState, where: string): string[] {
+/**
+ * Traffic that a hub forwards from spoke to spoke, or that a spoke sends to a hub: one message a pair. When the set is full, adding
+ * fails, the rule ends there, and the packet goes on.
+ */
+function pair(state: FirewallState): string[] {
   const log = `log group ${String(state.nflogGroup)} snaplen 64 queue-threshold 1`;
   const timeout = `timeout ${String(state.indicateAgain)}s`;
-  const rule = (ip: string, set: string, but: string): string => {
-    const pair = `${ip} saddr . ${ip} daddr`;
-    return `${where} ${ip} daddr != ${but} ${pair} != @${set} ${limit} add @${set} { ${pair} ${timeout} } ${log}`;
+  const rules = (ip: 'ip' | 'ip6', set: string, but: readonly string[]): string[] => {
+    const both = `${ip} saddr . ${ip} daddr`;
+    return [
+      `${both} @${set} return`,
+      ...but.map((prefix) => `${ip} daddr ${prefix} return`),
+      `meta nfproto ${family(ip)} ${limit} add @${set} { ${both} ${timeout} } ${log} return`,
+    ];
   };
   return [
-    rule('ip', 'indicated4', '{ 224.0.0.0/4, 255.255.255.255 }'),
-    rule('ip6', 'indicated6', `{ ff00::/8, fe80::/10, ${state.linkPrefix} }`),
+    ...rules('ip', 'indicated4', ['224.0.0.0/4', '255.255.255.255']),
+    ...rules('ip6', 'indicated6', ['ff00::/8', 'fe80::/10', state.linkPrefix]),
   ];
 }
 
-/** Remembers remote addresses: who is on the other side of the tunnel. Link addresses carry BFD, which is no use. */
-function accounting(state: FirewallState, interfaces: 'iifname' | 'oifname', end: 'saddr' | 'daddr'): string[] {
-  if (state.account.length === 0) return [];
-  const where = `${interfaces} ${names(state.account)}`;
-  const timeout = `timeout ${String(state.idleTimeout)}s`;
+/**
+ * Remembers remote addresses: who is on the other side of the tunnel. Link addresses carry BFD, which is no use. What was written
+ * down a moment ago is fresh, and not written again.
+ */
+function accounting(state: FirewallState, end: 'saddr' | 'daddr'): string[] {
+  const fresh = Math.max(1, Math.min(longestFresh, Math.floor(state.idleTimeout / 4)));
+  const rules = (ip: 'ip' | 'ip6', version: 4 | 6, but: readonly string[]): string[] => {
+    const used = `update @used${String(version)} { ${ip} ${end} timeout ${String(state.idleTimeout + fresh)}s }`;
+    return [
+      `${ip} ${end} @fresh${String(version)} return`,
+      ...but.map((prefix) => `${ip} ${end} ${prefix} return`),
+      `${used} add @fresh${String(version)} { ${ip} ${end} timeout ${String(fresh)}s } return`,
+    ];
+  };
   return [
-    `${where} ip ${end} != { 224.0.0.0/4, 255.255.255.255 } update @used4 { ip ${end} ${timeout} }`,
-    `${where} ip6 ${end} != { ff00::/8, fe80::/10, ${state.linkPrefix} } update @used6 { ip6 ${end} ${timeout} }`,
+    ...rules('ip', 4, ['224.0.0.0/4', '255.255.255.255']),
+    ...rules('ip6', 6, [state.linkPrefix, 'fe80::/10', 'ff00::/8']),
   ];
 }
 
@@ -124,17 +165,19 @@ function guard(state: FirewallState): string[] {
   if (state.tunnels.length === 0) return [];
   const tunnels = names(state.tunnels);
   return [
-    `iifname ${tunnels} udp dport ${bfdPort} ip ttl != 255 drop`,
-    `iifname ${tunnels} udp dport ${bfdPort} ip6 hoplimit != 255 drop`,
-    `iifname != ${names([...state.tunnels, 'lo'])} udp dport ${bfdPort} ip6 daddr ${state.linkPrefix} drop`,
+    `iifname ${tunnels} ip ttl != 255 drop`,
+    `iifname ${tunnels} ip6 hoplimit != 255 drop`,
+    `iifname != ${names([...state.tunnels, 'lo'])} ip6 daddr ${state.linkPrefix} drop`,
   ];
 }
 
+function family(ip: 'ip' | 'ip6'): 'ipv4' | 'ipv6' {
+  return ip === 'ip' ? 'ipv4' : 'ipv6';
+}
+
 function names(interfaces: readonly string[]): string {
-  return `{ ${[...interfaces]
-    .sort()
-    .map((name) => `"${name}"`)
-    .join(', ')} }`;
+  const quoted = [...interfaces].sort().map((name) => `"${name}"`);
+  return quoted.length === 1 ? quoted.join('') : `{ ${quoted.join(', ')} }`;
 }
 
 /** Elements bring their own timeout, so that a changed one needs no new set. */
