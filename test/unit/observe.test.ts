@@ -127,7 +127,7 @@ test('firewall: the table of another version, or of someone else, reads as none'
   const name = 'state0_v4_dmwg0__5_60__300_dmwg0_fd00xx/64_10.1.0.0/16-fd01xx/48';
   assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name }]), 'dmwg_dmwg')?.nflogGroup, 5);
   assert.equal(parseFirewall(list([{ table: 'other', name }]), 'dmwg_dmwg'), undefined);
-  assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name: name.replace('v3', 'v2') }]), 'dmwg_dmwg'), undefined);
+  assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name: name.replace('v4', 'v3') }]), 'dmwg_dmwg'), undefined);
   assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name: 'forwarding' }]), 'dmwg_dmwg'), undefined);
 });
 
