@@ -1,6 +1,6 @@
 import { isMulticast } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
-import type { NhrpMessage, TrafficIndication } from '#proto/model/nhrp.ts';
+import { errorCode, type NhrpMessage, type TrafficIndication } from '#proto/model/nhrp.ts';
 import { milliseconds, type Timestamp } from '#proto/model/time.ts';
 import { liveBinding } from './node.ts';
 import type { NodeRecord } from './records.ts';
@@ -19,18 +19,20 @@ export interface Indication {
 export const indicationGap = milliseconds(500);
 
 /**
- * DMVPN's redirect, from a hub to the spoke that sent the packet. Undefined, without an answer, for whatever the rules
- * exclude: not from a hub, phase 1, multicast, the hub's own addresses, unknown ends, both ends on one node, source no spoke.
+ * DMVPN's redirect, from a hub to the spoke that sent the packet. Undefined, without an answer, for whatever the rules exclude:
+ * phase 1, multicast, the hub's own addresses, unknown ends, both ends on one node, source no spoke. A number: the error that the
+ * sender gets, as it is no hub (7) or the message may not go on (3, 15).
  */
 export function indicate(
   snapshot: Snapshot,
   hub: NodeRecord,
   message: NhrpMessage<TrafficIndication>,
   { now, server }: { readonly now: Timestamp; readonly server?: Server | undefined },
-): Indication | undefined {
-  if (hub.role !== 'hub' || snapshot.overlay?.phase === 1) return undefined;
+): Indication | number | undefined {
+  if (hub.role !== 'hub') return errorCode.protocolError;
   const onward = relayed(message, server);
-  if (typeof onward === 'number') return undefined;
+  if (typeof onward === 'number') return onward;
+  if (snapshot.overlay?.phase === 1) return undefined;
   const { source, destination } = message;
   if (isMulticast(source) || isMulticast(destination) || isOwn(hub, source) || isOwn(hub, destination))
     return undefined;

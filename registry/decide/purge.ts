@@ -15,6 +15,7 @@ import type { NodeId } from '#proto/model/names.ts';
 import {
   type Cie,
   defaultHopCount,
+  errorCode,
   type ErrorIndication,
   type NhrpMessage,
   type PurgeReply,
@@ -95,8 +96,10 @@ export function purgeByNode(
   request: NhrpMessage<PurgeRequest>,
   server?: Server,
 ): PurgeOutcome {
-  const error = headerError(node, request, server);
-  if (error !== undefined) return { reply: errorAbout(request, error), transaction: undefined };
+  const nameless = request.body.cies.some(({ protocolAddress }) => protocolAddress === undefined);
+  const error = headerError(node, request, server) ?? (nameless ? errorCode.protocolError : undefined);
+  if (error !== undefined)
+    return { reply: errorAbout(request, error, { server, sender: node }), transaction: undefined };
   const reply = request.body.noReply
     ? undefined
     : answer(request, { ...request.body, type: 'purge-reply' as const }, server);

@@ -1,4 +1,5 @@
 import {
+  type Address,
   addressBits,
   containsPrefix,
   familyOf,
@@ -64,20 +65,23 @@ export function register(
   const { body } = request;
   const { server } = context;
   const error = headerError(node, request, server) ?? (wellFormed(body) ? undefined : errorCode.protocolError);
-  if (error !== undefined) return { reply: errorAbout(request, error), transaction: undefined };
+  if (error !== undefined)
+    return { reply: errorAbout(request, error, { server, sender: node }), transaction: undefined };
   if (!overlay) return refuseAll(request, cieCode.noResources, server);
   const interfaceCode = interfacesCode(snapshot, overlay, node, body.interfaces);
   if (interfaceCode !== cieCode.ok) return refuseAll(request, interfaceCode, server);
 
   const codes = body.cies.map((cie) =>
-    body.unique || ownAddress(node, cie) ? addressCode(node, request, cie) : prefixCode(snapshot, node, cie),
+    body.unique || ownAddress(node, request, cie)
+      ? addressCode(node, request, cie)
+      : prefixCode(snapshot, node, request, cie),
   );
   const accepted = body.cies.filter((_, index) => codes[index] === cieCode.ok);
   const previous = snapshot.bindings.get(node.id);
   if (body.unique && accepted.length === 0)
     return { reply: reply(request, { codes, holding: seconds(0), server }), transaction: undefined };
 
-  const announcements = accepted.filter((cie) => !ownAddress(node, cie));
+  const announcements = accepted.filter((cie) => !ownAddress(node, request, cie));
   const prefixes = body.unique
     ? (previous?.prefixes ?? [])
     : unique(announcements.map((cie) => announced(request, cie)));
@@ -130,18 +134,23 @@ function wellFormed(body: RegistrationRequest): boolean {
 }
 
 /** Whether the CIE is about an address of the node itself: without U it may be registered by others, too. */
-function ownAddress(node: NodeRecord, { protocolAddress, prefixLength }: Cie): boolean {
-  if (protocolAddress === undefined || !isOwn(node, protocolAddress)) return false;
-  return prefixLength === uniquePrefixLength || prefixLength === addressBits(familyOf(protocolAddress));
+function ownAddress(node: NodeRecord, request: NhrpMessage, cie: Cie): boolean {
+  const address = clientAddress(request, cie);
+  if (!isOwn(node, address)) return false;
+  return cie.prefixLength === uniquePrefixLength || cie.prefixLength === addressBits(familyOf(address));
+}
+
+/** A CIE without an address is about the source (RFC 2332 5.2.3). */
+function clientAddress(request: NhrpMessage, cie: Cie): Address {
+  return cie.protocolAddress ?? request.source;
 }
 
 function addressCode(node: NodeRecord, request: NhrpMessage, cie: Cie): number {
-  return isOwn(node, cie.protocolAddress ?? request.source) ? cieCode.ok : cieCode.prohibited;
+  return isOwn(node, clientAddress(request, cie)) ? cieCode.ok : cieCode.prohibited;
 }
 
-function prefixCode(snapshot: Snapshot, node: NodeRecord, cie: Cie): number {
-  const address = cie.protocolAddress;
-  if (address === undefined) return cieCode.prohibited;
+function prefixCode(snapshot: Snapshot, node: NodeRecord, request: NhrpMessage, cie: Cie): number {
+  const address = clientAddress(request, cie);
   const bits = addressBits(familyOf(address));
   const length = cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength;
   if (length > bits || length === 0) return cieCode.prohibited;
@@ -186,7 +195,7 @@ function isForeign(snapshot: Snapshot, overlay: OverlayRecord, node: NodeRecord,
 }
 
 function announced(request: NhrpMessage, cie: Cie): Prefix {
-  const address = cie.protocolAddress ?? request.source;
+  const address = clientAddress(request, cie);
   const bits = addressBits(familyOf(address));
   return prefixOf(address, cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength);
 }

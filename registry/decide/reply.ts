@@ -1,5 +1,5 @@
 // What all answers to NHRP messages have in common.
-import { type Address, containsAddress } from '#proto/model/address.ts';
+import { type Address, containsAddress, familyOf } from '#proto/model/address.ts';
 import {
   defaultHopCount,
   errorCode,
@@ -7,7 +7,7 @@ import {
   type NhrpBody,
   type NhrpMessage,
 } from '#proto/model/nhrp.ts';
-import { addressesOf } from './node.ts';
+import { addressesOf, addressFor } from './node.ts';
 import type { NodeRecord } from './records.ts';
 import { extensionError, type Server, signed } from './transit.ts';
 
@@ -16,11 +16,29 @@ export function answer<B extends NhrpBody>(request: NhrpMessage, body: B, server
   return signed({ ...request, hopCount: defaultHopCount, body }, server);
 }
 
-/** RFC 2332 5.2.7: about `request`, to its sender. Contents are left out: on a session the request id says which it was. */
-export function errorAbout(request: NhrpMessage, code: number): NhrpMessage<ErrorIndication> {
+/** Who found the error, and the node that sent what is wrong: a tool of an operator is none. */
+export interface Finding {
+  readonly server: Server | undefined;
+  readonly sender: NodeRecord | undefined;
+}
+
+/**
+ * RFC 2332 5.2.7: about `request`, from who found the error to who sent it, whatever source that said. Contents are left out: on a
+ * session the request id says which it was.
+ */
+export function errorAbout(
+  request: NhrpMessage,
+  code: number,
+  { server, sender }: Finding,
+): NhrpMessage<ErrorIndication> {
+  const family = familyOf(request.source);
+  const own = sender === undefined || speaksFor(sender, request.source);
   return {
     ...request,
     hopCount: defaultHopCount,
+    sourceNbma: undefined,
+    source: server?.[family] ?? request.destination,
+    destination: own ? request.source : addressFor(sender, family),
     extensions: [],
     body: { type: 'error-indication', code, offset: 0, contents: new Uint8Array() },
   };

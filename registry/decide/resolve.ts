@@ -11,7 +11,6 @@ import type { NodeId } from '#proto/model/names.ts';
 import {
   type Cie,
   cieCode,
-  errorCode,
   type ErrorIndication,
   type NhrpMessage,
   type Rendezvous,
@@ -24,19 +23,18 @@ import { type Milliseconds, type Seconds, seconds, type Timestamp } from '#proto
 import { addressFor, isBehindNat, liveBinding, multipointOf, nbmaOf, remaining } from './node.ts';
 import type { BindingRecord, NodeRecord } from './records.ts';
 import { rendezvous, type RendezvousPair } from './rendezvous.ts';
-import { answer, errorAbout, headerError, isOwn } from './reply.ts';
-import { holderOf, scopeOf } from './scope.ts';
+import { answer, errorAbout } from './reply.ts';
+import { narrowed, pathError, requestError, type ServerPath } from './resolution-rules.ts';
+import { scopeOf } from './scope.ts';
 import type { Snapshot } from './state.ts';
-import { extensionError, relayed, type Server } from './transit.ts';
+import { relayed, type Server } from './transit.ts';
 
-export interface ResolutionContext {
+export interface ResolutionContext extends ServerPath {
   readonly now: Timestamp;
   /** Round trip of the asker's session; undefined without one. */
   readonly askerRtt: Milliseconds | undefined;
   /** Round trip of the target's session; undefined while it is not connected: then nobody can tell it to start. */
   readonly targetRtt: Milliseconds | undefined;
-  /** Who answers. */
-  readonly server?: Server | undefined;
 }
 
 export interface ResolutionOutcome {
@@ -60,8 +58,12 @@ export function resolve(
   request: NhrpMessage<ResolutionRequest>,
   context: ResolutionContext,
 ): ResolutionOutcome {
-  const error = requestError(asker, request, context.server) ?? sourceError(snapshot, asker, request.source);
-  if (error !== undefined) return { reply: errorAbout(request, error), forward: undefined, told: undefined };
+  const error = requestError(snapshot, asker, request, context.server);
+  const refuse = (code: number): ResolutionOutcome => {
+    const reply = errorAbout(request, code, { server: context.server, sender: asker });
+    return { reply, forward: undefined, told: undefined };
+  };
+  if (error !== undefined) return refuse(error);
   const found = find(snapshot, asker, request, context.now);
   if (typeof found === 'number')
     return { reply: refusal(request, found, context.server), forward: undefined, told: undefined };
@@ -69,6 +71,8 @@ export function resolve(
   const askerBinding = asker && liveBinding(snapshot, asker.id, context.now);
   const meets = asker?.role === 'spoke' && found.node.role === 'spoke';
   const pair = meets && askerBinding ? meet(askerBinding, found.binding, context) : undefined;
+  const blocked = pair && pathError(request, context);
+  if (blocked !== undefined) return refuse(blocked);
   const reply = answer(
     request,
     {
@@ -111,30 +115,10 @@ function find(
   const binding = scope && liveBinding(snapshot, scope.node, now);
   if (!node || !binding || !multipointOf(binding)) return cieCode.noBinding;
   if (node.id === asker?.id) return cieCode.prohibited;
+  const widest = request.body.cies[0]?.prefixLength ?? uniquePrefixLength;
   const isAddress = node.address === request.destination || node.address6 === request.destination;
   if (request.body.unique && !(isAddress && binding.unique)) return cieCode.notUnique;
-  return { node, binding, prefix: scope.prefix };
-}
-
-/** The target sends straight to the asker what goes to the source: that must be its own, and nobody's inside its networks. */
-function sourceError(snapshot: Snapshot, asker: NodeRecord | undefined, source: Address): number | undefined {
-  const own = !asker || isOwn(asker, source) || holderOf(snapshot, source) === asker.id;
-  return own ? undefined : errorCode.authenticationFailure;
-}
-
-/** At most one CIE; U implies that it is about exactly one address, a holding time that the source is stable (RFC 2332 5.2.1). */
-function requestError(
-  asker: NodeRecord | undefined,
-  request: NhrpMessage<ResolutionRequest>,
-  server: Server | undefined,
-): number | undefined {
-  const { cies, unique, sourceStable } = request.body;
-  const error = asker ? headerError(asker, request, server) : extensionError(request, server);
-  if (error !== undefined) return error;
-  const first = cies[0];
-  if (!first) return undefined;
-  if (cies.length > 1 || (unique && first.prefixLength !== uniquePrefixLength)) return errorCode.protocolError;
-  return first.holdingTime > 0 && !sourceStable ? errorCode.protocolError : undefined;
+  return { node, binding, prefix: narrowed(scope.prefix, request.destination, widest) };
 }
 
 function meet(asker: BindingRecord, target: BindingRecord, context: ResolutionContext): RendezvousPair | undefined {
@@ -203,7 +187,7 @@ function targetValue(node: NodeRecord, binding: BindingRecord, meeting: Rendezvo
   );
 }
 
-/** One CIE, holding time 0 (RFC 2332 5.2.2). */
+/** One CIE with nothing but its code (RFC 2332 5.2.2). */
 function refusal(
   request: NhrpMessage<ResolutionRequest>,
   code: number,
@@ -215,7 +199,7 @@ function refusal(
     mtu: 0,
     holdingTime: seconds(0),
     nbma: [],
-    protocolAddress: request.destination,
+    protocolAddress: undefined,
     preference: 0,
   };
   return answer(
@@ -223,7 +207,7 @@ function refusal(
     {
       type: 'resolution-reply',
       router: request.body.router,
-      authoritative: true,
+      authoritative: false,
       destinationStable: false,
       unique: request.body.unique,
       sourceStable: request.body.sourceStable,

@@ -8,7 +8,7 @@ import {
   formatAddress,
   networkOf,
 } from '#proto/model/address.ts';
-import { errorCode, type Extension, type NhrpBody, type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
+import { errorCode, type Extension, type NhrpBody, type NhrpMessage } from '#proto/model/nhrp.ts';
 import type { OverlayRecord, ReplicaRecord } from './records.ts';
 
 /** The extensions that a next hop server knows. */
@@ -21,6 +21,8 @@ export const transitExtension = { responderAddress: 3, forwardRecord: 4, reverse
 export type Server = Readonly<Record<Family, Address>>;
 
 const known: ReadonlySet<number> = new Set(Object.values(transitExtension));
+/** Those that a message may hold once at most; authentication data is not ours to check, but may not be ambiguous (5.3). */
+const single: ReadonlySet<number> = new Set([...known, 7]);
 /** Octets of a CIE before its addresses. */
 const fixedOctets = 12;
 
@@ -34,11 +36,13 @@ export function serverOf({ linkPrefix }: Pick<OverlayRecord, 'linkPrefix'>, { id
 }
 
 /**
- * The error that the extensions of a request deserve of who answers it: 1 compulsory and unknown, 9 a record that is none, 3 a
- * record of this server: the request was here before.
+ * The error that the extensions of a request deserve of who answers it: 1 compulsory and unknown, 9 a record that is none or an
+ * extension that is there twice, 3 a record of this server: the request was here before.
  */
 export function extensionError({ extensions }: NhrpMessage, self: Server | undefined): number | undefined {
   if (extensions.some((one) => one.compulsory && !known.has(one.type))) return errorCode.unrecognisedExtension;
+  const types = extensions.map(({ type }) => type).filter((type) => single.has(type));
+  if (new Set(types).size < types.length) return errorCode.invalidExtension;
   for (const one of extensions) {
     if (one.type !== transitExtension.forwardRecord && one.type !== transitExtension.reverseRecord) continue;
     const passed = readRecords(one.value);
@@ -94,10 +98,10 @@ export function readRecords(octets: Uint8Array): Address[] | undefined {
   return found;
 }
 
-/** The server as a CIE (5.2.0.1), without an NBMA address: it has no tunnel. */
+/** The server as a CIE (5.2.0.1) with the prefix length 0 (5.3.1), without an NBMA address: it has no tunnel. */
 function record(self: Server, { destination }: NhrpMessage): Uint8Array {
   const own = octetsOf(self[familyOf(destination)]);
-  return joined(Uint8Array.from([0, uniquePrefixLength, 0, 0, 0, 0, 0, 0, 0, 0, own.length, 0]), own);
+  return joined(Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, own.length, 0]), own);
 }
 
 function octetsOf(address: Address): Uint8Array {

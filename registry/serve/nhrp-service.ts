@@ -1,22 +1,17 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
-import { decodeNhrp, encodeNhrp } from '#proto/codec/nhrp.ts';
 import { decodeNodeMessage, encodeRegistryMessage } from '#proto/codec/session.ts';
 import type {
   NhrpMessage as WireMessage,
   NhrpServiceServer,
-  ResolveRequest,
-  ResolveResponse,
   SessionRequest,
   SessionResponse,
 } from '#proto/gen/dmwg/v1/nhrp.ts';
-import type { ResolutionRequest } from '#proto/model/nhrp.ts';
-import { fail, ok, type Result } from '#proto/model/result.ts';
-import { resolve } from '#registry/decide/resolve.ts';
-import { serverOf } from '#registry/decide/transit.ts';
 import { type Authenticate, type Caller } from './caller.ts';
 import { errorText } from '#proto/kit/errors.ts';
+import type { Complaints } from './complaints.ts';
 import type { RegistryContext } from './context.ts';
 import { serviceError } from './errors.ts';
+import { Inquiries } from './inquiries.ts';
 import type { Responder } from './responder.ts';
 import type { Sessions } from './sessions.ts';
 import { Pace, paceOf } from './pace.ts';
@@ -27,12 +22,14 @@ export interface NhrpParts {
   readonly context: RegistryContext;
   readonly sessions: Sessions;
   readonly responder: Responder;
+  readonly complaints: Complaints;
 }
 
 /** A node that connects and says nothing is cut off. */
 const helloWithin = 10_000;
 
 export function nhrpService(parts: NhrpParts, authenticate: Authenticate): NhrpServiceServer {
+  const inquiries = new Inquiries(parts.context, parts.complaints);
   return {
     session: (call) => {
       const caller = authenticate(call);
@@ -41,37 +38,9 @@ export function nhrpService(parts: NhrpParts, authenticate: Authenticate): NhrpS
       else if (caller.ok && caller.value.kind === 'node') serve(parts, call, caller.value);
     },
     resolve: unary(parts.context, authenticate, ['node', 'admin'], (request, caller) =>
-      resolveOnce(parts.context, request, caller),
+      inquiries.answer(request, caller),
     ),
   };
-}
-
-/** One resolution for a tool: nobody is told to start a tunnel. */
-export function resolveOnce(
-  context: Pick<RegistryContext, 'store' | 'clock' | 'traffic' | 'self'>,
-  request: ResolveRequest,
-  caller: Caller,
-): Result<ResolveResponse> {
-  if (!request.message) return fail('bad-request', 'message: is required');
-  const message = decodeNhrp(request.message);
-  if (!message.ok) return message;
-  const { body } = message.value;
-  if (body.type !== 'resolution-request') return fail('bad-request', 'message: must be a resolution request');
-  const asker = caller.kind === 'node' ? caller.node : undefined;
-  const other = asker ?? { id: undefined, name: caller.kind };
-  context.traffic.note('received', other, message.value);
-  const question = { ...message.value, body: body satisfies ResolutionRequest };
-  const now = context.clock.held();
-  const snapshot = context.store.snapshot();
-  const { overlay } = snapshot;
-  const outcome = resolve(snapshot, asker, question, {
-    now,
-    askerRtt: undefined,
-    targetRtt: undefined,
-    server: overlay && serverOf(overlay, context.self),
-  });
-  context.traffic.note('sent', other, outcome.reply);
-  return ok({ message: encodeNhrp(outcome.reply) });
 }
 
 function serve(
@@ -137,7 +106,6 @@ function unreadable(message: WireMessage): Unreadable {
   return {
     requestId: message.requestId,
     source: message.sourceProtocolAddress,
-    destination: message.destinationProtocolAddress,
     isError: message.body?.$case === 'errorIndication',
   };
 }

@@ -1,11 +1,8 @@
 import { type Instant, type Milliseconds } from '#proto/model/time.ts';
 import type { Role } from '#proto/model/names.ts';
+import { Bucket, type Rate } from './bucket.ts';
 
-export interface PaceLimits {
-  /** Sustained. */
-  readonly perSecond: number;
-  /** At once, after a rest. */
-  readonly burst: number;
+export interface PaceLimits extends Rate {
   /** Not dealt with yet. */
   readonly mostOpen: number;
 }
@@ -22,13 +19,12 @@ export interface Paced {
   resume(): void;
 }
 
-/** A token bucket for what a session says: who says more than the registry deals with waits, and nobody else does. */
+/** Who says more on its session than the registry deals with waits, and nobody else does. */
 export class Pace {
   readonly #limits: PaceLimits;
   readonly #paced: Paced;
   readonly #now: () => Instant;
-  #tokens: number;
-  #filled: Instant;
+  readonly #bucket: Bucket;
   #open = 0;
   #paused = false;
   #timer: NodeJS.Timeout | undefined;
@@ -37,22 +33,19 @@ export class Pace {
     this.#limits = limits;
     this.#paced = paced;
     this.#now = now;
-    this.#tokens = limits.burst;
-    this.#filled = now();
+    this.#bucket = new Bucket(limits, now());
   }
 
   /** A message came. */
   begin(): void {
     this.#open++;
-    this.#fill();
-    this.#tokens--;
+    this.#bucket.take(this.#now());
     this.#look();
   }
 
   /** A message is dealt with. */
   end(): void {
     this.#open--;
-    this.#fill();
     this.#look();
   }
 
@@ -62,19 +55,12 @@ export class Pace {
     this.#paused = false;
   }
 
-  #fill(): void {
-    const now = this.#now();
-    const { perSecond, burst } = this.#limits;
-    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filled) / 1000) * perSecond);
-    this.#filled = now;
-  }
-
   #look(): void {
-    const poor = this.#tokens < 1;
-    if (poor || this.#open >= this.#limits.mostOpen) {
+    const wait = this.#bucket.wait(this.#now());
+    if (wait > 0 || this.#open >= this.#limits.mostOpen) {
       if (!this.#paused) this.#paced.pause();
       this.#paused = true;
-      if (poor) this.#lookAgain((((1 - this.#tokens) / this.#limits.perSecond) * 1000) as Milliseconds);
+      if (wait > 0) this.#lookAgain(wait);
     } else if (this.#paused) {
       this.#paused = false;
       this.#paced.resume();
@@ -84,7 +70,6 @@ export class Pace {
   #lookAgain(wait: Milliseconds): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#fill();
       if (this.#paused) this.#look();
     }, Math.ceil(wait)).unref();
   }

@@ -18,7 +18,7 @@ import { resolve, targetOf } from '#registry/decide/resolve.ts';
 import { relayed, type Server, serverOf } from '#registry/decide/transit.ts';
 import type { Answers } from './answers.ts';
 import { decideAndCommit } from './commit.ts';
-import { Complaints, refusalText } from './complaints.ts';
+import { type Complaints, refusalText } from './complaints.ts';
 import type { RegistryContext } from './context.ts';
 import { Indications } from './indications.ts';
 import type { Observations } from './observations.ts';
@@ -36,6 +36,7 @@ export interface ResponderParts {
   readonly sessions: Sessions;
   readonly answers: Answers;
   readonly observations: Observations;
+  readonly complaints: Complaints;
 }
 
 /** Answers what nodes say on their sessions. */
@@ -56,8 +57,8 @@ export class Responder {
     this.#sessions = parts.sessions;
     this.#answers = parts.answers;
     this.#observations = parts.observations;
-    this.#complaints = new Complaints(parts.context.clock, parts.context.log);
-    this.#indications = new Indications(parts.context, parts.sessions, this.#complaints);
+    this.#complaints = parts.complaints;
+    this.#indications = new Indications(parts.context, parts.sessions);
   }
 
   /** Resolves when the message is dealt with. */
@@ -93,7 +94,7 @@ export class Responder {
       this.#complaints.dropped(node.name, 'an unreadable error indication');
       return;
     }
-    this.#send(session, errorAboutUnreadable(node, message), detail);
+    this.#send(session, errorAboutUnreadable(node, message, this.#server()), detail);
   }
 
   /** A message of another replica for a node here. Returns whether it went on to the node. */
@@ -129,15 +130,17 @@ export class Responder {
       case 'purge-reply':
         this.#answers.acknowledge(session.node, message.requestId);
         break;
-      case 'traffic-indication':
-        this.#indications.take(session, { ...message, body }, this.#server());
+      case 'traffic-indication': {
+        const error = this.#indications.take(session, { ...message, body }, this.#server());
+        if (error !== undefined) this.#refuse(session, message, error);
         break;
+      }
       case 'resolution-reply':
         // RFC 2332 5.2.7: a reply that nobody asked for.
-        this.#send(session, errorAbout(message, errorCode.invalidReply));
+        this.#refuse(session, message, errorCode.invalidReply);
         break;
       case 'registration-reply':
-        this.#send(session, errorAbout(message, errorCode.protocolError));
+        this.#refuse(session, message, errorCode.protocolError);
         break;
       case 'error-indication':
         this.#context.log.info({ node: session.node, code: body.code }, 'node indicated an error');
@@ -185,6 +188,7 @@ export class Responder {
       askerRtt: askerRtt as typeof targetRtt,
       targetRtt,
       server: this.#server(),
+      via: about === undefined ? undefined : this.#via(about),
     });
     if (outcome.told) this.#answers.remember(node.id, outcome.told.prefix, outcome.told.about);
     if (outcome.forward) {
@@ -222,6 +226,11 @@ export class Responder {
     if (outcome.ok && outcome.value.reply) this.#send(session, outcome.value.reply);
   }
 
+  #refuse(session: Session, offender: NhrpMessage, code: number): void {
+    const sender = this.#context.store.snapshot().nodes.get(session.node);
+    this.#send(session, errorAbout(offender, code, { server: this.#server(), sender }));
+  }
+
   #send(session: Session, message: NhrpMessage, detail?: string): void {
     const { nodes } = this.#context.store.snapshot();
     this.#complaints.about(nodes.get(session.node)?.name ?? session.node, message, detail);
@@ -231,5 +240,12 @@ export class Responder {
   #server(): Server | undefined {
     const { overlay } = this.#context.store.snapshot();
     return overlay && serverOf(overlay, this.#context.self);
+  }
+
+  /** The other replica by which a message goes to a node. */
+  #via(node: NodeId): Server | undefined {
+    const { overlay } = this.#context.store.snapshot();
+    const replica = this.#sessions.elsewhere(node);
+    return overlay && replica !== undefined ? serverOf(overlay, { id: replica }) : undefined;
   }
 }

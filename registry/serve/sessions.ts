@@ -105,7 +105,7 @@ export class Sessions {
   /** Hands a message to a node, here or at the replica that has its session. */
   async deliver(node: NodeId, message: NhrpMessage): Promise<Delivery> {
     if (this.deliverHere(node, message)) return 'here';
-    const replica = this.#elsewhere(node);
+    const replica = this.elsewhere(node);
     return replica !== undefined && (await this.#peers.push(replica, node, message)) ? 'elsewhere' : 'nowhere';
   }
 
@@ -131,7 +131,7 @@ export class Sessions {
   async measure(node: NodeId): Promise<Milliseconds | undefined> {
     const local = this.#open.get(node);
     if (local?.greeted && !local.ended) return local.meter.rtt ?? milliseconds(0);
-    const replica = this.#elsewhere(node);
+    const replica = this.elsewhere(node);
     return replica === undefined ? undefined : this.#peers.measure(replica, node);
   }
 
@@ -142,6 +142,13 @@ export class Sessions {
     for (const session of this.#open.values()) session.goodbye('draining', 'this registry stops');
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
+  }
+
+  /** The replica that has the session of a node, if that is not this one. */
+  elsewhere(node: NodeId): string | undefined {
+    if (this.#open.has(node)) return undefined;
+    const replica = this.#context.store.snapshot().sessions.get(node)?.replica;
+    return replica === this.#context.self.id ? undefined : replica;
   }
 
   #changed(changes: readonly StoreChange[]): void {
@@ -184,11 +191,6 @@ export class Sessions {
       this.#pingLater(session, count + 1);
     }, firstPings[count] ?? pingInterval);
     this.#timers.set(session, timer.unref());
-  }
-
-  #elsewhere(node: NodeId): string | undefined {
-    const replica = this.#context.store.snapshot().sessions.get(node)?.replica;
-    return replica === this.#context.self.id ? undefined : replica;
   }
 
   #name(node: NodeId): string {

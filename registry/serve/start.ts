@@ -3,6 +3,7 @@ import type { Server as HttpServer } from 'node:http';
 import { pause } from '#proto/kit/clock.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { Answers } from './answers.ts';
+import { Complaints } from './complaints.ts';
 import type { RegistryContext } from './context.ts';
 import { Health } from './health.ts';
 import { startHttp } from './http.ts';
@@ -52,7 +53,8 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     (node, message) => sessions.deliver(node, message),
   );
   const observations = new Observations(context);
-  const responder = new Responder({ context, sessions, answers, observations });
+  const complaints = new Complaints(context.clock, context.log);
+  const responder = new Responder({ context, sessions, answers, observations, complaints });
   const sweeper = new Sweeper(context, sessions, observations);
   sessions.onOpenOrEnd = () => {
     sweeper.wake();
@@ -65,7 +67,15 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
   };
 
   const health = new Health(context.store);
-  const parts: ServerParts = { context, sessions, responder, answers, health, descriptors: options.descriptors };
+  const parts: ServerParts = {
+    context,
+    sessions,
+    responder,
+    complaints,
+    answers,
+    health,
+    descriptors: options.descriptors,
+  };
   const servers: GrpcServer[] = [];
   const stopSweeping = new AbortController();
   let http: HttpServer | undefined;

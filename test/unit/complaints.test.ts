@@ -13,13 +13,14 @@ test('the same complaint about the same node is one line a minute, with how ofte
   const held = (): Timestamp => now as Timestamp;
   const clock = { now: () => now as Instant, date: held, held };
   const complaints = new Complaints(clock, log);
-  const error = (code: number) => errorAbout(resolution('10.99.0.1', '10.99.0.2'), code);
+  const error = (code: number) =>
+    errorAbout(resolution('10.99.0.1', '10.99.0.2'), code, { server: undefined, sender: undefined });
   for (let times = 0; times < 5; times++) complaints.about('a', error(7));
   complaints.about('a', error(1));
   complaints.about('b', error(7));
   complaints.about('b', resolution('10.99.0.1', '10.99.0.2'));
   assert.deepEqual(
-    lines.map(({ node, error: code, source }) => [node, code, source]),
+    lines.map(({ node, error: code, destination }) => [node, code, destination]),
     [
       ['a', 7, '10.99.0.1'],
       ['a', 1, '10.99.0.1'],

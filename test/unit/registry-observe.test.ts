@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { NodeId } from '#proto/model/names.ts';
-import type { NhrpMessage, TrafficIndication } from '#proto/model/nhrp.ts';
+import { errorCode, type NhrpMessage, type TrafficIndication } from '#proto/model/nhrp.ts';
 import { indicate } from '#registry/decide/indicate.ts';
 import { observe } from '#registry/decide/observe.ts';
 import { commonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
 import { peerDelta, peersOf } from '#registry/decide/peers.ts';
+import { relayed, serverOf } from '#registry/decide/transit.ts';
 import { keyOf } from '#registry/store/keys.ts';
 import { createMemoryStore, type MemoryStore } from '#test/support/memory-store.ts';
 import {
@@ -90,13 +91,27 @@ const packet = (source: string, destination: string): NhrpMessage<TrafficIndicat
 
 test('an indication goes to the spoke that sent the packet', () => {
   const found = indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '10.2.0.7'), { now: at(0) });
-  assert.equal(found?.to, one.id);
+  assert.ok(typeof found === 'object');
+  assert.equal(found.to, one.id);
   assert.equal(found.about, two.id);
   assert.equal(found.message.hopCount, 15);
 });
 
+test('an indication of who is no hub, or that may not go on, is an error', () => {
+  const { server, snapshot } = {
+    server: serverOf(overlayRecord(), { id: 'replica-1' }),
+    snapshot: storeOf().snapshot(),
+  };
+  const said = packet('10.99.0.1', '10.2.0.7');
+  assert.equal(indicate(snapshot, two, said, { now: at(0) }), errorCode.protocolError);
+  assert.equal(indicate(snapshot, hub, { ...said, hopCount: 0 }, { now: at(0) }), errorCode.hopCountExceeded);
+  const record = { type: 4, compulsory: true, value: new Uint8Array() };
+  const passed = relayed({ ...said, extensions: [record] }, server);
+  assert.ok(typeof passed === 'object');
+  assert.equal(indicate(snapshot, hub, passed, { now: at(0), server }), errorCode.loop);
+});
+
 const ignored: readonly (readonly [string, ReturnType<typeof indicate>])[] = [
-  ['from a spoke', indicate(storeOf().snapshot(), two, packet('10.99.0.1', '10.2.0.7'), { now: at(0) })],
   [
     'in phase 1',
     indicate(storeOf(overlayRecord({ phase: 1 })).snapshot(), hub, packet('10.99.0.1', '10.2.0.7'), { now: at(0) }),
@@ -107,10 +122,6 @@ const ignored: readonly (readonly [string, ReturnType<typeof indicate>])[] = [
   ['within one node', indicate(storeOf().snapshot(), hub, packet('10.99.0.2', '10.2.0.7'), { now: at(0) })],
   ['to the hub itself', indicate(storeOf().snapshot(), hub, packet('10.99.0.1', '10.99.0.8'), { now: at(0) })],
   ['from another hub', indicate(storeOf().snapshot(), hub, packet('10.99.0.9', '10.2.0.7'), { now: at(0) })],
-  [
-    'without hops left',
-    indicate(storeOf().snapshot(), hub, { ...packet('10.99.0.1', '10.2.0.7'), hopCount: 0 }, { now: at(0) }),
-  ],
 ];
 
 for (const [what, outcome] of ignored) {
