@@ -43,8 +43,10 @@ export function sendRequest(state: AgentState, resolution: Resolution, turn: Tur
     extensions: [],
     body: {
       type: 'resolution-request',
-      router: true,
-      authoritativeOnly: false,
+      // A host alone is none (RFC 2332 5.2.1).
+      router: config.prefixes.length > 0,
+      // After a purge that is recommended (RFC 2332 5.2.5), and the registry gives no other answers.
+      authoritativeOnly: true,
       unique: false,
       sourceStable: true,
       cies: [cie],
@@ -54,7 +56,15 @@ export function sendRequest(state: AgentState, resolution: Resolution, turn: Tur
   turn.effects.push({ kind: 'send', message: { type: 'nhrp', message } });
 }
 
-/** An Error Indication (RFC 2332 5.2.7) about a message of the registry. */
+/** Of the extensions that RFC 2332 defines, those that may be left alone: responder address, transit records, vendor-private. */
+const harmless: ReadonlySet<number> = new Set([3, 4, 5, 8]);
+
+/** Whether who answers would have to understand an extension that it does not know (RFC 2332 5.3): error 1. */
+export function hasUnknown({ extensions }: NhrpMessage): boolean {
+  return extensions.some(({ type, compulsory }) => compulsory && !harmless.has(type));
+}
+
+/** An Error Indication (RFC 2332 5.2.7) about a message of the registry, to who sent it. */
 export function sendError(state: AgentState, offender: NhrpMessage, code: number, turn: Turn): void {
   const { config } = state;
   if (!config) return;
@@ -63,7 +73,7 @@ export function sendError(state: AgentState, offender: NhrpMessage, code: number
     requestId: offender.requestId,
     sourceNbma: claimedEndpoints(state)[0],
     source: config.address,
-    destination: offender.source,
+    destination: offender.body.type === 'resolution-reply' ? offender.destination : offender.source,
     extensions: [],
     body: { type: 'error-indication', code, offset: 0, contents: new Uint8Array() },
   };

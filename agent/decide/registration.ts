@@ -4,14 +4,17 @@ import { type Endpoint, endpointOf } from '#proto/model/endpoint.ts';
 import {
   cieCode,
   defaultHopCount,
+  type ErrorIndication,
   type NhrpMessage,
   type NodeInterface,
   type RegistrationReply,
   type RegistrationRequest,
   uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
+import type { OverlayConfig } from '#proto/model/session.ts';
 import { after, type Instant, type Milliseconds, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn, warn } from './event.ts';
+import { followingId } from './request-id.ts';
 import { knowsAnnouncements } from './routing-state.ts';
 import { type AgentState, multipointName } from './state.ts';
 
@@ -43,7 +46,8 @@ export function register(state: AgentState, turn: Turn): AgentState {
     // A retry keeps its request ID (RFC 2332 5.2.0.1).
     const reused = overdue ? [...registration.pending].find(([, old]) => old === part)?.[0] : undefined;
     if (overdue && reused === undefined) continue;
-    const requestId = reused ?? id++;
+    const requestId = reused ?? id;
+    if (reused === undefined) id = followingId(id);
     pending.set(requestId, part);
     const message = request(state, part, requestId, interfaces);
     if (message) turn.effects.push({ kind: 'send', message: { type: 'nhrp', message } });
@@ -67,18 +71,33 @@ export function register(state: AgentState, turn: Turn): AgentState {
 export function registrationReply(state: AgentState, message: NhrpMessage<RegistrationReply>, turn: Turn): AgentState {
   const { registration, config } = state;
   const part = registration.pending.get(message.requestId);
-  if (part === undefined || !config) return state;
-  const pending = new Map(registration.pending);
-  pending.delete(message.requestId);
-  const refused = [...registration.refused];
+  if (part === undefined || !config || message.source !== sourceOf(config, part)) return state;
+  const refused: string[] = [];
   for (const cie of message.body.cies) {
     if (cie.code === cieCode.ok) continue;
     const what = `${cie.protocolAddress ?? message.source}/${String(cie.prefixLength)}`;
     refused.push(`${what}: ${registrationNak(cie.code)}`);
     warn(turn, 'registration refused', { what, code: cie.code, reason: registrationNak(cie.code) });
   }
+  const { observedEndpoint } = message.body;
+  const heard = observedEndpoint ? { ...state, registration: { ...registration, observedEndpoint } } : state;
+  return concluded(heard, message.requestId, refused, turn);
+}
+
+/** An error about a registration that is under way ends it (RFC 2332 5.2.7); it is asked again like what was refused. */
+export function registrationError(state: AgentState, message: NhrpMessage<ErrorIndication>, turn: Turn): AgentState {
+  if (!state.registration.pending.has(message.requestId)) return state;
+  return concluded(state, message.requestId, [`error ${String(message.body.code)}`], turn);
+}
+
+/** One request of the round is over. */
+function concluded(state: AgentState, requestId: number, news: readonly string[], turn: Turn): AgentState {
+  const { registration } = state;
+  const pending = new Map(registration.pending);
+  pending.delete(requestId);
+  const refused = [...registration.refused, ...news];
   if (pending.size === 0 && refused.length === 0 && registration.retries === 0) {
-    note(turn, 'registered', { address: config.address });
+    note(turn, 'registered', { address: state.config?.address });
   }
   return {
     ...state,
@@ -86,7 +105,6 @@ export function registrationReply(state: AgentState, message: NhrpMessage<Regist
       ...registration,
       pending,
       refused,
-      observedEndpoint: message.body.observedEndpoint ?? registration.observedEndpoint,
       refusals: pending.size > 0 || refused.length === 0 ? registration.refusals : registration.refusals + 1,
       nextAt:
         pending.size > 0
@@ -146,6 +164,10 @@ function describeInterfaces(state: AgentState): NodeInterface[] | undefined {
   return described.length > 0 ? described : undefined;
 }
 
+function sourceOf(config: OverlayConfig, part: Part): Address | undefined {
+  return part === 'address6' ? config.address6 : config.address;
+}
+
 function request(
   state: AgentState,
   part: Part,
@@ -154,7 +176,7 @@ function request(
 ): NhrpMessage<RegistrationRequest> | undefined {
   const { config } = state;
   if (!config) return undefined;
-  const own: Address | undefined = part === 'address6' ? config.address6 : config.address;
+  const own = sourceOf(config, part);
   if (!own) return undefined;
   const common = {
     code: cieCode.ok,

@@ -3,6 +3,7 @@ import { type Address, containsAddress, isMulticast, networkOf, type Prefix } fr
 import {
   cieCode,
   errorCode,
+  type ErrorIndication,
   type NhrpMessage,
   type PurgeRequest,
   type ResolutionReply,
@@ -11,7 +12,8 @@ import {
 } from '#proto/model/nhrp.ts';
 import { after, milliseconds, type Seconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn } from './event.ts';
-import { ciePrefix, isOwn, matchShortcut, prefixAround, sendError, sendRequest } from './nhrp-messages.ts';
+import { ciePrefix, hasUnknown, isOwn, matchShortcut, prefixAround, sendError, sendRequest } from './nhrp-messages.ts';
+import { followingId } from './request-id.ts';
 import { dropShortcuts, learn } from './shortcuts.ts';
 import { type AgentState, type Resolution, type Shortcut, withEntry, withoutEntry } from './state.ts';
 
@@ -71,14 +73,15 @@ function ask(state: AgentState, source: Address, destination: Address, turn: Tur
   sendRequest(state, resolution, turn);
   return {
     ...state,
-    nextRequestId: state.nextRequestId + 1,
+    nextRequestId: followingId(state.nextRequestId),
     resolutions: withEntry(state.resolutions, destination, resolution),
   };
 }
 
 export function resolutionReply(state: AgentState, message: NhrpMessage<ResolutionReply>, turn: Turn): AgentState {
   const asked = [...state.resolutions.values()].find(
-    (entry) => entry.requestId === message.requestId && entry.negativeUntil === undefined,
+    ({ requestId, source, negativeUntil }) =>
+      requestId === message.requestId && source === message.source && negativeUntil === undefined,
   );
   const cie = message.body.cies[0];
   const { target } = message.body;
@@ -88,12 +91,10 @@ export function resolutionReply(state: AgentState, message: NhrpMessage<Resoluti
   }
   if (cie.code !== cieCode.ok || !target) {
     note(turn, 'resolution refused', { destination: asked.destination, code: cie.code });
-    const wait = toMilliseconds(state.config?.negativeHoldingTime ?? (30 as Seconds));
-    const negative = { ...asked, negativeUntil: after(turn.now, wait) };
-    const resolutions = withEntry(state.resolutions, asked.destination, negative);
+    const refused = putNegative(state, asked, turn);
     // What was cached of it is wrong now, unless the registry only has no resources at the moment.
     const stale = cie.code === cieCode.noResources ? undefined : matchShortcut(state, asked.destination);
-    return stale ? dropShortcuts({ ...state, resolutions }, [stale.prefix], turn) : { ...state, resolutions };
+    return stale ? dropShortcuts(refused, [stale.prefix], turn) : refused;
   }
   const answered = { ...state, resolutions: withoutEntry(state.resolutions, asked.destination) };
   const prefix = prefixAround(asked.destination, cie);
@@ -107,6 +108,20 @@ export function resolutionReply(state: AgentState, message: NhrpMessage<Resoluti
     replaced.map((one) => one.prefix),
     turn,
   );
+}
+
+/** An error about a request that is under way ends it (RFC 2332 5.2.7): to repeat it would bring the same. */
+export function resolutionError(state: AgentState, message: NhrpMessage<ErrorIndication>, turn: Turn): AgentState {
+  const asked = [...state.resolutions.values()].find(
+    ({ requestId, negativeUntil }) => requestId === message.requestId && negativeUntil === undefined,
+  );
+  return asked ? putNegative(state, asked, turn) : state;
+}
+
+function putNegative(state: AgentState, asked: Resolution, turn: Turn): AgentState {
+  const wait = toMilliseconds(state.config?.negativeHoldingTime ?? (30 as Seconds));
+  const negative = { ...asked, negativeUntil: after(turn.now, wait) };
+  return { ...state, resolutions: withEntry(state.resolutions, asked.destination, negative) };
 }
 
 /** Another node is about to build a shortcut to us: prepare our side, and go the same way back. */
@@ -123,6 +138,11 @@ export function resolutionRequest(state: AgentState, message: NhrpMessage<Resolu
 
 /** RFC 2332 5.2.5: forgets all bindings inside the named classes, and says so. */
 export function purged(state: AgentState, message: NhrpMessage<PurgeRequest>, turn: Turn): AgentState {
+  const nameless = message.body.cies.some(({ protocolAddress }) => protocolAddress === undefined);
+  if (nameless || hasUnknown(message)) {
+    sendError(state, message, nameless ? errorCode.protocolError : errorCode.unrecognisedExtension, turn);
+    return state;
+  }
   const gone: Prefix[] = [];
   for (const cie of message.body.cies) {
     const purgedPrefix = ciePrefix(cie);

@@ -10,6 +10,7 @@ import type { Turn } from './event.ts';
 import { openTunnel, spareHub } from './hub-choice.ts';
 import { tunnelTo } from './own-interfaces.ts';
 import { adopt } from './remotes.ts';
+import { followingId } from './request-id.ts';
 import { refreshMoment } from './shortcuts.ts';
 import {
   type AgentState,
@@ -51,7 +52,7 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
   const usable = saved.interfacePrefix === self.interfacePrefix;
   let state: AgentState = {
     ...fresh,
-    nextRequestId: (saved.nextRequestId + requestIdJump) % 0xffff_ffff,
+    nextRequestId: followingId(saved.nextRequestId, requestIdJump),
     interfaces: new Map(usable ? saved.interfaces.map((own) => [own.name, own]) : []),
     activeHub: saved.activeHub,
     hub: { ...fresh.hub, peers: saved.peers && new Map(saved.peers.map((peer) => [peer.node, peer])) },

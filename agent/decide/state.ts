@@ -206,7 +206,7 @@ export function initialState(self: Self): AgentState {
       refused: [],
       observedEndpoint: undefined,
     },
-    nextRequestId: 1,
+    nextRequestId: 0,
     hubs: new Map(),
     activeHub: undefined,
     hubChoiceAt: undefined,

@@ -1,6 +1,6 @@
 // The agent's mind: one pure step per event. What should be on the host follows from the state (desired.ts); what has to be
 // done once comes out as effects; when to be woken, from nextWake. No I/O, no clock, no randomness of its own.
-import type { NhrpMessage } from '#proto/model/nhrp.ts';
+import { errorCode, type NhrpMessage } from '#proto/model/nhrp.ts';
 import type { OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import { sawActivity, tickActivity } from './activity.ts';
 import { type Event, note, type Turn, warn } from './event.ts';
@@ -8,13 +8,15 @@ import { configureHubs, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
 import { chooseHubs } from './hub-choice.ts';
 import { indicate, peerSync, reportEndpoints, tickHub } from './hub-peers.ts';
 import { putOff } from './late.ts';
+import { sendError } from './nhrp-messages.ts';
 import { ownInterfaces, randomPort } from './own-interfaces.ts';
-import { forgetRegistration, register, registrationReply, sortAddresses } from './registration.ts';
+import { forgetRegistration, register, registrationError, registrationReply, sortAddresses } from './registration.ts';
 import { directBfd, inspectRemotes, tickRemotes } from './remotes.ts';
 import {
   indicated,
   noticed,
   purged,
+  resolutionError,
   resolutionReply,
   resolutionRequest,
   revalidate,
@@ -172,8 +174,10 @@ function nhrp(state: AgentState, received: NhrpMessage, turn: Turn): AgentState 
       return purged(state, { ...received, body }, turn);
     case 'error-indication':
       warn(turn, 'error indication', { code: body.code, requestId: received.requestId });
-      return state;
+      return registrationError(resolutionError(state, { ...received, body }, turn), { ...received, body }, turn);
     case 'registration-request':
+      sendError(state, received, errorCode.protocolError, turn);
+      return state;
     case 'purge-reply':
       return state;
   }
