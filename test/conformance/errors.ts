@@ -4,10 +4,11 @@ import { decodeCounters } from '#proto/codec/nhrp-counters.ts';
 import { encodeNodeMessage } from '#proto/codec/session.ts';
 import { errorCode } from '#proto/model/nhrp.ts';
 import { directSpoke } from '#test/support/agent-story.ts';
-import { message, multipoint } from '#test/support/registry-fixtures.ts';
+import { serverOf } from '#registry/decide/transit.ts';
+import { message, multipoint, overlayRecord } from '#test/support/registry-fixtures.ts';
 import { call } from '#test/support/registry-host.ts';
 import { exempt, must, mustNot, section } from './requirement.ts';
-import { ask, enter, newId, purge, refused, settingFor } from './setting.ts';
+import { ask, enter, newId, pairFor, purge, refused, settingFor } from './setting.ts';
 
 const indication = { type: 'error-indication', code: 7, offset: 0, contents: new Uint8Array() } as const;
 
@@ -38,14 +39,21 @@ export const errors = [
       await refused(setting, a, { ...enter(a.address, [multipoint('new')]), ...wrong }, errorCode.hopCountExceeded);
       await refused(setting, a, { ...purge(a.address, [a.address]), ...wrong }, errorCode.hopCountExceeded);
     }),
-    must('An error indication goes to who sent the message, with its addresses and request ID', async (t) => {
+    must('An error indication is from who found the error, to who sent the message, with its request ID', async (t) => {
       const a = await (await settingFor(t)).node(1);
-      const wrong = { ...ask(a.address, '10.99.0.9'), hopCount: 0 };
-      const error = await a.answer(wrong, 'error-indication');
-      assert.deepEqual(
-        [error.source, error.destination, error.requestId],
-        [wrong.source, wrong.destination, wrong.requestId],
-      );
+      const server = serverOf(overlayRecord(), { id: 'replica-1' })[4];
+      for (const source of [a.address, '10.99.0.77']) {
+        const wrong = { ...ask(source, '10.99.0.9'), hopCount: 0 };
+        const error = await a.answer(wrong, 'error-indication');
+        assert.deepEqual([error.source, error.destination, error.requestId], [server, a.address, wrong.requestId]);
+      }
+    }),
+    mustNot('An error indication is not passed on, so that none can go round', async (t) => {
+      const { one, two } = await pairFor(t);
+      const [a, b] = [await one.node(1), await two.node(2)];
+      assert.deepEqual(await a.answers(message(a.address, b.address, indication, { requestId: newId() })), []);
+      await b.codes(ask(b.address, '10.99.0.9'));
+      assert.ok(!b.session.received.some((got) => got.type === 'nhrp' && got.message.body.type === 'error-indication'));
     }),
     must('Its codes are those of the RFC, each counted', async (t) => {
       const setting = await settingFor(t);

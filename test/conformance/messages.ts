@@ -79,6 +79,12 @@ export const messages = [
     }),
     must('The prefix length 0 stands for 0xFF, exactly one address', async (t) => {
       const a = await (await settingFor(t)).node(1);
+      const gone = purge(a.address, [a.address]);
+      const cleared = encodeNodeMessage({ type: 'nhrp', message: gone });
+      assert.ok(cleared.body?.$case === 'nhrp' && cleared.body.value.body?.$case === 'purgeRequest');
+      for (const cie of cleared.body.value.body.value.cies) cie.prefixLength = 0;
+      a.session.write(cleared);
+      assert.equal((await a.session.takeNhrp('purge-reply', gone.requestId)).body.cies[0]?.prefixLength, 0xff);
       const request = enter(a.address, [multipoint('node-1')]);
       const wire = encodeNodeMessage({ type: 'nhrp', message: request });
       assert.ok(wire.body?.$case === 'nhrp' && wire.body.value.body?.$case === 'registrationRequest');

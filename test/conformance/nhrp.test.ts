@@ -4,16 +4,34 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'node:test';
 import { caching } from './caching.ts';
+import { deployment } from './deployment.ts';
+import { dmvpn } from './dmvpn.ts';
 import { errors } from './errors.ts';
 import { extensions } from './extensions.ts';
 import { messages } from './messages.ts';
 import { purges } from './purge.ts';
+import { registering } from './registering.ts';
 import { registration } from './registration.ts';
 import { type Outcome, report } from './report.ts';
 import { type Requirement, titleOf } from './requirement.ts';
+import { asking } from './asking.ts';
+import { records } from './records.ts';
 import { resolution } from './resolution.ts';
 
-const requirements = [...messages, ...registration, ...resolution, ...purges, ...errors, ...extensions, ...caching];
+const requirements = [
+  ...deployment,
+  ...messages,
+  ...asking,
+  ...resolution,
+  ...registering,
+  ...registration,
+  ...purges,
+  ...errors,
+  ...extensions,
+  ...records,
+  ...caching,
+  ...dmvpn,
+];
 const file = new URL('../../docs/nhrp-conformance.md', import.meta.url);
 const outcomes = new Map<Requirement, Outcome>();
 

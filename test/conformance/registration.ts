@@ -90,11 +90,6 @@ export const registration = [
       'Registration Request: a server that is not the destination forwards it',
       'All replicas are one server on one store: each takes the registration of any node.',
     ),
-    exempt(
-      'MAY',
-      'Registration Request: a client that does not know its server sends it to its own address',
-      'A node knows the registry from its join token, and has a session with it.',
-    ),
   ),
   ...section(
     '5.2.4',

@@ -162,6 +162,15 @@ function speaker(record: NodeRecord, session: NodeSession): Speaker {
   };
 }
 
+/** As `refused`, for a request that another replica would have to pass on, which takes its time. */
+export async function refusedAcross(node: Speaker, request: NhrpMessage, code: number): Promise<void> {
+  node.session.say(request);
+  const error = await node.session.takeNhrp('error-indication', request.requestId);
+  assert.equal(error.body.code, code);
+  const all = node.session.received.filter((got) => got.type === 'nhrp' && got.message.requestId === request.requestId);
+  assert.equal(all.length, 1);
+}
+
 /** The request gets one error indication with this code, and the store stays as it is. */
 export async function refused(setting: Setting, node: Speaker, request: NhrpMessage, code: number): Promise<void> {
   const told = () => [[...setting.store.snapshot().nodes], [...setting.store.snapshot().bindings]];
