@@ -6,11 +6,11 @@ import { fail, ok, type Result } from '#proto/model/result.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import { errorAbout } from '#registry/decide/reply.ts';
 import { resolve } from '#registry/decide/resolve.ts';
-import { type Server, serverOf } from '#registry/decide/transit.ts';
 import { Bucket, type Rate } from './bucket.ts';
 import type { Caller } from './caller.ts';
 import type { Complaints } from './complaints.ts';
 import type { RegistryContext } from './context.ts';
+import { serverNamed } from './servers.ts';
 
 /** Of one node; administrators ask as they like. */
 export const inquiryRate: Rate = { perSecond: 20, burst: 100 };
@@ -62,12 +62,11 @@ export class Inquiries {
   }
 
   #reply(message: NhrpMessage, sender: NodeRecord | undefined): NhrpMessage {
-    const { store, clock, self } = this.#context;
-    const snapshot = store.snapshot();
-    const server: Server | undefined = snapshot.overlay && serverOf(snapshot.overlay, self);
+    const { store, clock } = this.#context;
+    const server = serverNamed(this.#context);
     const { body } = message;
     if (body.type !== 'resolution-request') return errorAbout(message, errorCode.protocolError, { server, sender });
     const context = { now: clock.held(), askerRtt: undefined, targetRtt: undefined, server };
-    return resolve(snapshot, sender, { ...message, body }, context).reply;
+    return resolve(store.snapshot(), sender, { ...message, body }, context).reply;
   }
 }

@@ -15,7 +15,7 @@ import { purgeByNode } from '#registry/decide/purge.ts';
 import { refuseAll, register, type RegistrationOutcome } from '#registry/decide/register.ts';
 import { errorAbout } from '#registry/decide/reply.ts';
 import { resolve, targetOf } from '#registry/decide/resolve.ts';
-import { relayed, type Server, serverOf } from '#registry/decide/transit.ts';
+import { relayed, type Server } from '#registry/decide/transit.ts';
 import type { Answers } from './answers.ts';
 import { decideAndCommit } from './commit.ts';
 import { type Complaints, refusalText } from './complaints.ts';
@@ -23,6 +23,7 @@ import type { RegistryContext } from './context.ts';
 import { Indications } from './indications.ts';
 import type { Observations } from './observations.ts';
 import { Queues } from './queues.ts';
+import { serverNamed } from './servers.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 import { errorAboutUnreadable, type Unreadable } from './unreadable.ts';
@@ -94,12 +95,12 @@ export class Responder {
       this.#complaints.dropped(node.name, 'an unreadable error indication');
       return;
     }
-    this.#send(session, errorAboutUnreadable(node, message, this.#server()), detail);
+    this.#send(session, errorAboutUnreadable(node, message, serverNamed(this.#context)), detail);
   }
 
   /** A message of another replica for a node here. Returns whether it went on to the node. */
   relay(to: NodeId, message: NhrpMessage): boolean {
-    const onward = relayed(message, this.#server());
+    const onward = relayed(message, serverNamed(this.#context));
     if (typeof onward === 'number') {
       this.#complaints.dropped(message.source, `a message to be relayed: error ${String(onward)}`);
       return false;
@@ -131,7 +132,7 @@ export class Responder {
         this.#answers.acknowledge(session.node, message.requestId);
         break;
       case 'traffic-indication': {
-        const error = this.#indications.take(session, { ...message, body }, this.#server());
+        const error = this.#indications.take(session, { ...message, body }, serverNamed(this.#context));
         if (error !== undefined) this.#refuse(session, message, error);
         break;
       }
@@ -150,7 +151,7 @@ export class Responder {
 
   async #register(session: Session, request: NhrpMessage<RegistrationRequest>): Promise<void> {
     const { store, clock, events } = this.#context;
-    const context = { now: clock.date(), agentVersion: session.agentVersion, server: this.#server() };
+    const context = { now: clock.date(), agentVersion: session.agentVersion, server: serverNamed(this.#context) };
     const known = store.snapshot().bindings.get(session.node);
     const outcome = await decideAndCommit<RegistrationOutcome>(store, (snapshot) => {
       const node = admit(snapshot, session.node);
@@ -187,7 +188,7 @@ export class Responder {
       now,
       askerRtt: askerRtt as typeof targetRtt,
       targetRtt,
-      server: this.#server(),
+      server: serverNamed(this.#context),
       via: about === undefined ? undefined : this.#via(about),
     });
     if (outcome.told) this.#answers.remember(node.id, outcome.told.prefix, outcome.told.about);
@@ -217,7 +218,7 @@ export class Responder {
     const outcome = await decideAndCommit(this.#context.store, (snapshot) => {
       const node = admit(snapshot, session.node);
       if (!node.ok) return node;
-      const decision = purgeByNode(snapshot, node.value, request, this.#server());
+      const decision = purgeByNode(snapshot, node.value, request, serverNamed(this.#context));
       // It is not to register again by itself.
       if (decision.transaction?.delete.some(({ kind }) => kind === 'binding')) session.registered = false;
       return ok(decision);
@@ -228,7 +229,7 @@ export class Responder {
 
   #refuse(session: Session, offender: NhrpMessage, code: number): void {
     const sender = this.#context.store.snapshot().nodes.get(session.node);
-    this.#send(session, errorAbout(offender, code, { server: this.#server(), sender }));
+    this.#send(session, errorAbout(offender, code, { server: serverNamed(this.#context), sender }));
   }
 
   #send(session: Session, message: NhrpMessage, detail?: string): void {
@@ -237,15 +238,9 @@ export class Responder {
     this.#sessions.send(session, message);
   }
 
-  #server(): Server | undefined {
-    const { overlay } = this.#context.store.snapshot();
-    return overlay && serverOf(overlay, this.#context.self);
-  }
-
   /** The other replica by which a message goes to a node. */
   #via(node: NodeId): Server | undefined {
-    const { overlay } = this.#context.store.snapshot();
     const replica = this.#sessions.elsewhere(node);
-    return overlay && replica !== undefined ? serverOf(overlay, { id: replica }) : undefined;
+    return replica === undefined ? undefined : serverNamed(this.#context, replica);
   }
 }
