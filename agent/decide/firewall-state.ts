@@ -7,7 +7,7 @@ import { fail, ok, type Result } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { FirewallState } from './host.ts';
 
-const version = 'v4';
+const version = 'v5';
 const chainName = /^state(\d+)_(.*)$/;
 const chunkLength = 100;
 
