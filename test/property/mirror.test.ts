@@ -179,9 +179,3 @@ test('with 10,000 nodes a change rebuilds nothing', () => {
   // 0.02 to 0.04 ms as a rule; a rebuild takes 20.
   assert.ok(median < 5, `${median.toFixed(3)} ms`);
 });
-    mirror.apply([asPut({ kind: 'binding', record: binding })], BigInt(round + 2));
-  }
-  const microseconds = ((performance.now() - begin) * 1000) / rounds;
-  // 20 to 40 as a rule; a rebuild takes 20,000.
-  assert.ok(microseconds < 500, `${microseconds.toFixed(1)} us`);
-});
