@@ -5,10 +5,9 @@ import type { PublicKey } from '#proto/model/key.ts';
 import { applyChanges } from './apply/changes.ts';
 import { createWireguard } from './apply/wireguard.ts';
 import { diff } from './decide/diff.ts';
-import { firewallTable, type HostState } from './decide/host.ts';
+import { firewallTable, type HostState, nothing } from './decide/host.ts';
 import type { KernelRoute, RouteSelector } from './decide/kernel-routes.ts';
 import { execute } from './io/exec.ts';
-import { createIpProgram } from './io/ip-program.ts';
 import { createKeyStore } from './io/state-dir-keys.ts';
 import { procSysctls } from './io/sysctl.ts';
 import type { World } from './world.ts';
@@ -27,7 +26,6 @@ export function createHost(stateDir: string, interfacePrefix: string): Host {
   const table = firewallTable(interfacePrefix);
   const hands = {
     run: execute,
-    ip: createIpProgram(),
     sysctls: procSysctls,
     wireguard: createWireguard({ run: execute, sysctls: procSysctls }),
     keyFile: (name: string) => join(stateDir, 'keys', `${name}.key`),
@@ -61,8 +59,6 @@ export function foreignInterface(host: HostState, own: ReadonlySet<PublicKey>): 
   const { name } = foreign;
   return `${name} belongs to someone else: delete it (\`ip link delete ${name}\`) or take another --interface-prefix`;
 }
-
-const nothing: HostState = { interfaces: new Map(), routes: new Map(), firewall: undefined, sysctls: new Map() };
 
 /** Takes everything of ours off the host. Throws a ProgramError that names what could not be removed. */
 export async function removeAll(host: Host): Promise<void> {

@@ -3,8 +3,8 @@
 // proto/model, proto/kit and the port types of agent/io. What fails is told, and never keeps the rest from being done.
 import { errorText } from '#proto/kit/errors.ts';
 import type { Change } from '#agent/decide/change.ts';
-import type { IpProgram, Run, Sysctls } from '#agent/io/host-port.ts';
-import { type Outcome, runInProgram, runIpBatch } from './batch.ts';
+import type { Run, Sysctls } from '#agent/io/host-port.ts';
+import { type Outcome, runIpBatch } from './batch.ts';
 import { type IpChange, ipLine, type PeerChange } from './commands.ts';
 import { removeFirewall, setFirewall } from './firewall.ts';
 import { changePeers } from './peers.ts';
@@ -13,8 +13,6 @@ import type { Wireguard } from './wireguard.ts';
 
 export interface Hands {
   readonly run: Run;
-  /** For routes alone. */
-  readonly ip: IpProgram;
   readonly sysctls: Sysctls;
   readonly wireguard: Wireguard;
   /** Path of the file with the private key of an interface. */
@@ -30,7 +28,8 @@ export interface AppliedResult {
 }
 
 type Group =
-  | { readonly tool: 'ip'; readonly changes: IpChange[] }
+  /** Of a rule without addresses only this tells the family. */
+  | { readonly tool: 'ip' | 'ip -6'; readonly changes: IpChange[] }
   | { readonly tool: 'wg'; readonly changes: PeerChange[] }
   | { readonly tool: 'other'; readonly changes: OtherChange[] };
 type OtherChange = Exclude<Change, IpChange | PeerChange>;
@@ -48,7 +47,9 @@ export async function applyChanges(changes: readonly Change[], hands: Hands): Pr
 async function applyGroup(group: Group, hands: Hands): Promise<Outcome[]> {
   switch (group.tool) {
     case 'ip':
-      return applyIp(group.changes, hands);
+      return applyIp(group.changes, hands.run);
+    case 'ip -6':
+      return applyIp(group.changes, hands.run, ['-6']);
     case 'wg':
       return applyPeers(group.changes, hands.run);
     case 'other':
@@ -71,6 +72,13 @@ function groups(changes: readonly Change[]): Group[] {
         if (last?.tool === 'ip') last.changes.push(change);
         else found.push({ tool: 'ip', changes: [change] });
         break;
+      case 'add-rule':
+      case 'remove-rule': {
+        const tool = change.rule.family === 6 ? 'ip -6' : 'ip';
+        if (last?.tool === tool) last.changes.push(change);
+        else found.push({ tool, changes: [change] });
+        break;
+      }
       case 'add-peer':
       case 'update-peer':
       case 'replace-peer':
@@ -87,9 +95,8 @@ function groups(changes: readonly Change[]): Group[] {
   return found;
 }
 
-async function applyIp(changes: readonly IpChange[], { run, ip }: Hands): Promise<Outcome[]> {
-  const lines = changes.map(ipLine);
-  const outcomes = changes.every(isRoute) ? await runInProgram(ip, run, lines) : await runIpBatch(run, lines);
+async function applyIp(changes: readonly IpChange[], run: Run, options: readonly string[] = []): Promise<Outcome[]> {
+  const outcomes = await runIpBatch(run, changes.map(ipLine), options);
   return changes.map((change, index) => judge(change, outcomes[index]));
 }
 
@@ -135,18 +142,15 @@ async function applyOther(change: OtherChange, hands: Hands): Promise<Outcome> {
   }
 }
 
-function isRoute({ kind }: IpChange): boolean {
-  return kind === 'add-route' || kind === 'replace-route' || kind === 'remove-route';
-}
-
 /** What is already gone needs no removing. */
 function judge(change: IpChange, outcome: Outcome): Outcome {
   if (outcome === undefined) return undefined;
   switch (change.kind) {
     case 'remove-address':
     case 'remove-route':
+    case 'remove-rule':
     case 'delete-interface':
-      return /No such process|No such device|Cannot find device|Cannot assign requested|address not found/i.test(
+      return /No such file|No such process|No such device|Cannot find device|Cannot assign requested|address not found/i.test(
         outcome,
       )
         ? undefined
@@ -155,6 +159,8 @@ function judge(change: IpChange, outcome: Outcome): Outcome {
       return outcome.includes('File exists')
         ? `${change.route.prefix} already has a route of someone else with metric ${String(change.route.metric)}`
         : outcome;
+    case 'add-rule':
+      return outcome.includes('File exists') ? undefined : outcome;
     case 'add-address':
     case 'replace-route':
       return outcome;

@@ -1,12 +1,21 @@
 // Changes as words for `ip` and `wg`. Pure.
 import type { Change } from '#agent/decide/change.ts';
-import { type PeerState, type RouteState, routeProtocol } from '#agent/decide/host.ts';
+import { type PeerState, type RouteState, type RuleState, routeProtocol } from '#agent/decide/host.ts';
 import { familyOf, type Prefix } from '#proto/model/address.ts';
+import { mainTable } from '#proto/model/routing.ts';
 
 export type IpChange = Extract<
   Change,
   {
-    kind: 'add-address' | 'remove-address' | 'add-route' | 'replace-route' | 'remove-route' | 'delete-interface';
+    kind:
+      | 'add-address'
+      | 'remove-address'
+      | 'add-route'
+      | 'replace-route'
+      | 'remove-route'
+      | 'add-rule'
+      | 'remove-rule'
+      | 'delete-interface';
   }
 >;
 export type PeerChange = Extract<Change, { kind: 'add-peer' | 'update-peer' | 'replace-peer' | 'remove-peer' }>;
@@ -27,6 +36,10 @@ export function ipLine(change: IpChange): string {
       return `route replace ${routeWords(change.to)}`;
     case 'remove-route':
       return `route del ${routeWords(change.route)}`;
+    case 'add-rule':
+      return `rule add ${ruleWords(change.rule)}`;
+    case 'remove-rule':
+      return `rule del ${ruleWords(change.rule)}`;
     case 'delete-interface':
       return `link del dev ${change.name}`;
   }
@@ -74,5 +87,18 @@ function settings(peer: PeerState): string[] {
 function routeWords(route: RouteState): string {
   const source = route.source === undefined ? '' : ` src ${route.source}`;
   const metric = route.metric === 0 ? '' : ` metric ${String(route.metric)}`;
-  return `${route.prefix} dev ${route.interface} proto ${String(routeProtocol)}${metric}${source}`;
+  const table = route.table === mainTable ? '' : ` table ${String(route.table)}`;
+  return `${route.prefix} dev ${route.interface} proto ${String(routeProtocol)}${table}${metric}${source}`;
+}
+
+function ruleWords({ priority, to, from, without, table, noDefault }: RuleState): string {
+  return [
+    `priority ${String(priority)}`,
+    ...(without === undefined ? [] : [`not fwmark ${String(without)}`]),
+    ...(to === undefined ? [] : [`to ${to}`]),
+    ...(from === undefined ? [] : [`iif ${from}`]),
+    `table ${String(table)}`,
+    ...(noDefault ? ['suppress_prefixlength 0'] : []),
+    `protocol ${String(routeProtocol)}`,
+  ].join(' ');
 }

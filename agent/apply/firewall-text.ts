@@ -2,13 +2,13 @@
 import type { FirewallState } from '#agent/decide/host.ts';
 import { familyOf } from '#proto/model/address.ts';
 import { stateChains } from '#agent/decide/firewall-state.ts';
+import { names } from './firewall-words.ts';
+import { masquerading, onlyThroughTunnels } from './outlet-text.ts';
 
 const bfdPort = '3784';
 const setSize = '65536';
 /** Seconds for which an address that was used is not written down again. */
 const longestFresh = 15;
-/** Seconds for which answers to what was just indicated are not. */
-const answerGrace = 1;
 
 interface Chain {
   readonly name: string;
@@ -76,7 +76,18 @@ function chainsOf(state: FirewallState): Chain[] {
         ...border(state),
         ...jump(state.indicate, `iifname ${names(state.indicate)} oifname ${names(state.indicate)}`, 'pair'),
         ...jump(state.account, iif(state), 'source'),
+        ...onlyThroughTunnels(state, 'forward'),
       ],
+    },
+    {
+      name: 'outgoing',
+      hook: 'type filter hook output priority filter',
+      rules: onlyThroughTunnels(state, 'output'),
+    },
+    {
+      name: 'masquerading',
+      hook: 'type nat hook postrouting priority srcnat',
+      rules: masquerading(state),
     },
     {
       name: 'leaving',
@@ -113,7 +124,9 @@ function border(state: FirewallState): string[] {
     const ip = version === 4 ? 'ip' : 'ip6';
     const elsewhere =
       prefixes.length === 0 ? `meta nfproto ${family(ip)}` : `${ip} daddr != { ${[...prefixes].sort().join(', ')} }`;
-    return [`iifname ${tunnels} oifname != ${tunnels} ${elsewhere} drop`];
+    // What the other side began never gets so far as to be an established connection.
+    const began = state.tracked ? 'ct state { new, invalid, untracked } ' : '';
+    return [`iifname ${tunnels} oifname != ${tunnels} ${began}${elsewhere} drop`];
   };
   return [...rule(4), ...rule(6)];
 }
@@ -122,20 +135,18 @@ function border(state: FirewallState): string[] {
 const limit = 'limit rate 500/second burst 1000 packets';
 
 /**
- * Traffic that a hub forwards from spoke to spoke, or that a spoke sends to a hub: one message a pair. Who is indicated sets up both
- * directions; so the answers, which are soon there, are indicated only if they still come this way after a while. When the
- * set is full, adding fails, the rule ends there, and the packet goes on.
+ * Traffic that a hub forwards from spoke to spoke, or that a spoke sends to a hub: one message a pair. When the set is full, adding
+ * fails, the rule ends there, and the packet goes on.
  */
 function pair(state: FirewallState): string[] {
   const log = `log group ${String(state.nflogGroup)} snaplen 64 queue-threshold 1`;
   const timeout = `timeout ${String(state.indicateAgain)}s`;
   const rules = (ip: 'ip' | 'ip6', set: string, but: readonly string[]): string[] => {
     const both = `${ip} saddr . ${ip} daddr`;
-    const back = `add @${set} { ${ip} daddr . ${ip} saddr timeout ${String(answerGrace)}s }`;
     return [
       `${both} @${set} return`,
       ...but.map((prefix) => `${ip} daddr ${prefix} return`),
-      `meta nfproto ${family(ip)} ${limit} add @${set} { ${both} ${timeout} } ${back} ${log} return`,
+      `meta nfproto ${family(ip)} ${limit} add @${set} { ${both} ${timeout} } ${log} return`,
     ];
   };
   return [
@@ -177,11 +188,6 @@ function guard(state: FirewallState): string[] {
 
 function family(ip: 'ip' | 'ip6'): 'ipv4' | 'ipv6' {
   return ip === 'ip' ? 'ipv4' : 'ipv6';
-}
-
-function names(interfaces: readonly string[]): string {
-  const quoted = [...interfaces].sort().map((name) => `"${name}"`);
-  return quoted.length === 1 ? quoted.join('') : `{ ${quoted.join(', ')} }`;
 }
 
 /** Elements bring their own timeout, so that a changed one needs no new set. */

@@ -32,7 +32,8 @@ export function createWireguard({ run, sysctls }: WireguardOptions): Wireguard {
     // wireguard-go binds when its interface comes up, and only then tries again what failed.
     if (from !== undefined && lacksPort(from, tunnel)) await ip([`link set dev ${name} down`]);
     const port = tunnel.listenPort === 0 ? [] : ['listen-port', String(tunnel.listenPort)];
-    await run('wg', ['set', name, 'private-key', keyFile, ...port]);
+    const mark = tunnel.mark === (from?.mark ?? 0) ? [] : ['fwmark', String(tunnel.mark)];
+    await run('wg', ['set', name, 'private-key', keyFile, ...port, ...mark]);
     for (const [setting, value] of interfaceSysctls(name)) {
       // A kernel without IPv6 has none of its settings; the address then says what is missing.
       if ((await sysctls.read(setting)) !== undefined) await sysctls.write(setting, value);

@@ -4,6 +4,7 @@ import type { OverlayConfig } from '#proto/model/session.ts';
 import { type Announced, announce, tooMany } from './announce.ts';
 import { note, type Turn, warn } from './event.ts';
 import { connectedNetworks, type KernelRoute } from './kernel-routes.ts';
+import { obstacle } from './install.ts';
 import type { AgentState } from './state.ts';
 
 /** A look at the kernel's routes. */
@@ -32,7 +33,19 @@ export function tickAnnounced(state: AgentState, turn: Turn): AgentState {
   const announcements = sameEntries(routing.announcements, next.announcements)
     ? routing.announcements
     : next.announcements;
-  return { ...state, routing: { ...routing, ...next, announcements, madeOf } };
+  return leaveOut({ ...state, routing: { ...routing, ...next, announcements, madeOf } }, turn);
+}
+
+/** Finds the prefixes of the overlay that must have no route here. */
+function leaveOut(state: AgentState, turn: Turn): AgentState {
+  const left = new Map<Prefix, string>();
+  for (const prefix of state.config?.summaries ?? []) {
+    const reason = obstacle(state, prefix);
+    if (reason === undefined) continue;
+    left.set(prefix, reason);
+    if (state.routing.left.get(prefix) !== reason) warn(turn, 'route left out', { prefix, reason });
+  }
+  return { ...state, routing: { ...state.routing, left } };
 }
 
 /** Whether what is announced depends on the kernel's routes. */

@@ -4,7 +4,16 @@
 import type { Prefix } from '#proto/model/address.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { Change } from './change.ts';
-import { type HostState, type PeerState, type RouteState, routeKey, routeSlot, type TunnelState } from './host.ts';
+import {
+  type HostState,
+  type PeerState,
+  type RouteState,
+  routeKey,
+  routeSlot,
+  type RuleState,
+  ruleKey,
+  type TunnelState,
+} from './host.ts';
 
 export function applyChange(state: HostState, change: Change): HostState {
   return applyChanges(state, [change]);
@@ -32,12 +41,14 @@ class Draft {
   readonly #touched = new Map<string, TunnelDraft>();
   /** By slot, made of the base's routes when the first one changes. */
   #routes: Map<string, RouteState> | undefined;
+  readonly #rules: Map<string, RuleState>;
   #firewall: HostState['firewall'];
   readonly #sysctls: Map<string, string>;
 
   constructor(base: HostState) {
     this.#base = base;
     this.#interfaces = new Map(base.interfaces);
+    this.#rules = new Map(base.rules);
     this.#firewall = base.firewall;
     this.#sysctls = new Map(base.sysctls);
   }
@@ -51,6 +62,7 @@ class Draft {
       routes: this.#routes
         ? new Map([...this.#routes.values()].map((route) => [routeKey(route), route] as const))
         : this.#base.routes,
+      rules: this.#rules,
       firewall: this.#firewall,
       sysctls: this.#sysctls,
     };
@@ -96,6 +108,12 @@ class Draft {
       case 'remove-route':
         this.#removeRoute(change.route);
         break;
+      case 'add-rule':
+        this.#rules.set(ruleKey(change.rule), change.rule);
+        break;
+      case 'remove-rule':
+        this.#rules.delete(ruleKey(change.rule));
+        break;
       case 'set-firewall':
         this.#firewall = change.to;
         break;
@@ -116,7 +134,7 @@ class Draft {
     const draft = this.#tunnel(name);
     if (!draft) return;
     const listenPort = to.listenPort === 0 ? draft.tunnel.listenPort : to.listenPort;
-    draft.tunnel = { ...draft.tunnel, publicKey: to.publicKey, listenPort, mtu: to.mtu, up: to.up };
+    draft.tunnel = { ...draft.tunnel, publicKey: to.publicKey, listenPort, mtu: to.mtu, mark: to.mark, up: to.up };
     for (const address of to.addresses) draft.addresses.add(address);
   }
 

@@ -1,6 +1,6 @@
 // A change is data: what the executor does, what the log says, what --dry-run prints and what tests compare.
 import type { Prefix } from '#proto/model/address.ts';
-import type { FirewallState, PeerState, RouteState, TunnelState } from './host.ts';
+import type { FirewallState, PeerState, RouteState, RuleState, TunnelState } from './host.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 
 export type Change =
@@ -25,6 +25,8 @@ export type Change =
   | { readonly kind: 'add-route'; readonly route: RouteState }
   | { readonly kind: 'replace-route'; readonly from: RouteState; readonly to: RouteState }
   | { readonly kind: 'remove-route'; readonly route: RouteState }
+  | { readonly kind: 'add-rule'; readonly rule: RuleState }
+  | { readonly kind: 'remove-rule'; readonly rule: RuleState }
   | { readonly kind: 'set-firewall'; readonly from: FirewallState | undefined; readonly to: FirewallState }
   | { readonly kind: 'remove-firewall' };
 
@@ -53,6 +55,9 @@ export function subjectOf(change: Change): string {
       return `${change.route.prefix} ${change.route.interface}`;
     case 'replace-route':
       return `${change.to.prefix} ${change.to.interface}`;
+    case 'add-rule':
+    case 'remove-rule':
+      return `${String(change.rule.priority)} table ${String(change.rule.table)} IPv${String(change.rule.family)}`;
     case 'set-firewall':
     case 'remove-firewall':
       return '';
@@ -79,6 +84,8 @@ export function interfaceOf(change: Change): string | undefined {
       return change.to.interface;
     case 'create-interface':
     case 'set-sysctl':
+    case 'add-rule':
+    case 'remove-rule':
     case 'set-firewall':
     case 'remove-firewall':
       return undefined;

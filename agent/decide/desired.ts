@@ -11,16 +11,15 @@ import {
   type HostState,
   forwarding6,
   interfaceSysctls,
+  nothing,
   type PeerState,
   type RouteState,
   routeKey,
   type TunnelState,
 } from './host.ts';
+import { hubMetric, type OverlayRoute, place, shortcutMetric } from './install.ts';
 import { type AgentState, type HubPath, isOpen, multipointName, type OwnInterface, type Remote } from './state.ts';
 
-/** A shortcut is preferred to a hub's route of the same prefix. */
-const shortcutMetric = 50;
-const hubMetric = 100;
 /** Below the lifetime of UDP mappings in NATs (30 s in many). */
 const keepalive = seconds(25);
 const off = seconds(0);
@@ -30,7 +29,7 @@ const indicateAgain = seconds(3);
 export function desiredHost(state: AgentState): HostState {
   const { config } = state;
   if (!config || state.revoked !== undefined) {
-    return { interfaces: new Map(), routes: new Map(), firewall: undefined, sysctls: new Map() };
+    return nothing;
   }
   const interfaces = new Map<string, TunnelState>();
   for (const own of state.interfaces.values()) {
@@ -38,12 +37,15 @@ export function desiredHost(state: AgentState): HostState {
     interfaces.set(own.name, tunnel(state, config, own, own.publicKey));
   }
   const routes = new Map<string, RouteState>();
-  for (const route of state.self.role === 'hub' ? hubRoutes(state, config) : spokeRoutes(state, config)) {
-    if (interfaces.has(route.interface)) routes.set(routeKey(route), route);
+  for (const wanted of state.self.role === 'hub' ? hubRoutes(state, config) : spokeRoutes(state, config)) {
+    if (!interfaces.has(wanted.interface) || state.routing.left.has(wanted.prefix)) continue;
+    const route = place(state, config, wanted);
+    routes.set(routeKey(route), route);
   }
   return {
     interfaces,
     routes,
+    rules: new Map(),
     firewall: firewall(state, config, [...interfaces.keys()]),
     sysctls: new Map([...forwarding(state, config), ...[...interfaces.keys()].flatMap(interfaceSysctls)]),
   };
@@ -56,6 +58,7 @@ function tunnel(state: AgentState, config: OverlayConfig, own: OwnInterface, pub
     publicKey,
     listenPort: own.listenPort,
     mtu: state.self.mtu ?? config.mtu,
+    mark: 0,
     up: true,
     addresses: new Set([
       ...ownAddresses(config).map(hostPrefix),
@@ -135,9 +138,9 @@ export function hasPeer(remote: Remote): boolean {
   return remote.phase !== 'failed';
 }
 
-function spokeRoutes(state: AgentState, config: OverlayConfig): RouteState[] {
+function spokeRoutes(state: AgentState, config: OverlayConfig): OverlayRoute[] {
   const multipoint = multipointName(state.self);
-  const routes: RouteState[] = [
+  const routes: OverlayRoute[] = [
     { prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric },
   ];
   for (const path of state.hubs.values()) {
@@ -179,7 +182,7 @@ function routedToOthers(state: AgentState, active: HubPath): ReadonlyMap<Prefix,
 }
 
 /** Out of the one multipoint interface: WireGuard's own table chooses the peer, and goes on when the agent does not. */
-function hubRoutes(state: AgentState, config: OverlayConfig): RouteState[] {
+function hubRoutes(state: AgentState, config: OverlayConfig): OverlayRoute[] {
   const multipoint = multipointName(state.self);
   const routes = config.summaries.map((prefix) => ({
     prefix,
@@ -209,6 +212,9 @@ function firewall(state: AgentState, config: OverlayConfig, tunnels: readonly st
     linkPrefix: config.linkPrefix,
     tunnels,
     reachable: outermost(config.prefixes),
+    tracked: !isHub || state.self.routing.masquerade.length > 0,
+    masquerade: state.self.routing.masquerade,
+    killSwitch: undefined,
   };
 }
 

@@ -9,6 +9,7 @@ import {
   type PeerState,
   type RouteState,
   routeSlot,
+  type RuleState,
   type TunnelState,
 } from './host.ts';
 import { plan } from './plan.ts';
@@ -19,6 +20,7 @@ export function diff(observed: HostState, desired: HostState): Change[] {
     ...sysctlChanges(observed.sysctls, desired.sysctls),
     ...interfaceChanges(observed, desired),
     ...routeChanges(observed, desired),
+    ...ruleChanges(observed.rules, desired.rules),
     ...firewallChanges(observed.firewall, desired.firewall),
   ]);
 }
@@ -87,6 +89,14 @@ function* routeChanges(observed: HostState, desired: HostState): Generator<Chang
   }
 }
 
+function* ruleChanges(
+  observed: ReadonlyMap<string, RuleState>,
+  desired: ReadonlyMap<string, RuleState>,
+): Generator<Change> {
+  for (const [key, rule] of desired) if (!observed.has(key)) yield { kind: 'add-rule', rule };
+  for (const [key, rule] of observed) if (!desired.has(key)) yield { kind: 'remove-rule', rule };
+}
+
 function* firewallChanges(from: FirewallState | undefined, to: FirewallState | undefined): Generator<Change> {
   if (!to) {
     if (from) yield { kind: 'remove-firewall' };
@@ -100,6 +110,7 @@ function sameSettings(from: TunnelState, to: TunnelState): boolean {
     from.publicKey === to.publicKey &&
     (to.listenPort === 0 || from.listenPort === to.listenPort) &&
     from.mtu === to.mtu &&
+    from.mark === to.mark &&
     from.up === to.up
   );
 }

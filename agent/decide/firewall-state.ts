@@ -2,10 +2,11 @@
 // names of chains takes nft 6 ms however full our sets are; everything that could hold a comment takes it 300 ms when
 // they are. The version grows whenever the same values make other rules: a table of another version reads as none and is
 // made anew.
-import { parsePrefix, type Prefix } from '#proto/model/address.ts';
+import { parseAddress, parsePrefix, type Prefix } from '#proto/model/address.ts';
+import { endpointAddress, endpointOf, endpointPort } from '#proto/model/endpoint.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
-import type { FirewallState } from './host.ts';
+import type { FirewallState, KillSwitch } from './host.ts';
 
 const version = 'v5';
 const chainName = /^state(\d+)_(.*)$/;
@@ -23,8 +24,13 @@ export function formatFirewallState(state: FirewallState): string {
     String(state.idleTimeout),
     formatNames(state.tunnels),
     formatPrefix(state.linkPrefix),
-    [...state.reachable].sort().map(formatPrefix).join('-'),
-  ].join('_');
+    formatPrefixes(state.reachable),
+    state.tracked ? 'tracked' : '',
+    formatNames(state.masquerade.map(toHex)),
+    ...formatKillSwitch(state.killSwitch),
+  ]
+    .join('_')
+    .replace(/_+$/, '');
 }
 
 /** The names of the chains that hold the text. */
@@ -47,12 +53,9 @@ export function parseStateChains(chains: Iterable<string>): Result<FirewallState
 }
 
 function parseFirewallState(text: string): Result<FirewallState> {
-  const [found, indicate, notice, group, again, account, idle, tunnels, link, reachable, ...rest] = text.split('_');
+  const [found, indicate, notice, group, again, account, idle, tunnels, link, reachable, ...more] = text.split('_');
+  const [tracked, masquerade, mark, registries, direct, ...rest] = more;
   const linkPrefix = parseFormatted(link ?? '');
-  const prefixes = (reachable ?? '')
-    .split('-')
-    .filter((word) => word !== '')
-    .map(parseFormatted);
   const numbers = [group, again, idle].map(Number);
   if (found !== version || rest.length > 0 || !linkPrefix.ok || !numbers.every((number) => Number.isFinite(number))) {
     return fail('bad-firewall-state', 'the nftables table was not made by this version');
@@ -66,8 +69,42 @@ function parseFirewallState(text: string): Result<FirewallState> {
     idleTimeout: seconds(Number(idle)),
     tunnels: parseNames(tunnels),
     linkPrefix: linkPrefix.value,
-    reachable: prefixes.flatMap((prefix) => (prefix.ok ? [prefix.value] : [])),
+    reachable: parsePrefixes(reachable),
+    tracked: tracked === 'tracked',
+    masquerade: parseNames(masquerade).map(fromHex),
+    killSwitch: parseKillSwitch(mark, registries, direct),
   });
+}
+
+function formatKillSwitch(killSwitch: KillSwitch | undefined): string[] {
+  if (!killSwitch) return ['', '', ''];
+  const { mark, registries, direct } = killSwitch;
+  const places = registries.map((endpoint) => `${endpointAddress(endpoint)}+${String(endpointPort(endpoint))}`);
+  return [String(mark), places.sort().join('-').replaceAll(':', 'x').replaceAll('+', '.p'), formatPrefixes(direct)];
+}
+
+function parseKillSwitch(mark = '', registries = '', direct = ''): KillSwitch | undefined {
+  if (mark === '') return undefined;
+  const endpoints = registries
+    .split('-')
+    .map((word) => /^(.*)\.p(\d+)$/.exec(word))
+    .flatMap((match) => {
+      const address = parseAddress((match?.[1] ?? '').replaceAll('x', ':'));
+      return address.ok ? [endpointOf(address.value, Number(match?.[2]))] : [];
+    });
+  return { mark: Number(mark), registries: endpoints, direct: parsePrefixes(direct) };
+}
+
+function formatPrefixes(prefixes: readonly Prefix[]): string {
+  return [...prefixes].sort().map(formatPrefix).join('-');
+}
+
+function parsePrefixes(text = ''): Prefix[] {
+  return text
+    .split('-')
+    .filter((word) => word !== '')
+    .map(parseFormatted)
+    .flatMap((prefix) => (prefix.ok ? [prefix.value] : []));
 }
 
 /** nft takes no colon in a name. */
@@ -81,6 +118,15 @@ function parseFormatted(text: string): Result<Prefix> {
 
 function formatNames(interfaces: readonly string[]): string {
   return [...interfaces].sort().join('.');
+}
+
+/** Interfaces of others may have any name. */
+function toHex(text: string): string {
+  return Array.from(text, (character) => character.charCodeAt(0).toString(16).padStart(2, '0')).join('');
+}
+
+function fromHex(text: string): string {
+  return text.replaceAll(/../g, (pair) => String.fromCharCode(Number.parseInt(pair, 16)));
 }
 
 function parseNames(text: string | undefined): string[] {

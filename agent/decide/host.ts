@@ -1,6 +1,6 @@
 // What the agent owns on its host, as one value. Observed state and desired state have this same type; their difference is
 // a list of changes (change.ts). Pure: imports proto/model only.
-import { type Address, familyOf, type Prefix } from '#proto/model/address.ts';
+import { type Address, type Family, familyOf, type Prefix } from '#proto/model/address.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { Seconds } from '#proto/model/time.ts';
@@ -15,11 +15,21 @@ export interface HostState {
   readonly unreadable?: ReadonlySet<string>;
   /** Routes with our protocol number that leave by an interface of ours, by routeKey. */
   readonly routes: ReadonlyMap<string, RouteState>;
+  /** Routing rules with our protocol number and one of our priorities, by ruleKey. */
+  readonly rules: ReadonlyMap<string, RuleState>;
   /** Our nftables table; absent when there is none. */
   readonly firewall: FirewallState | undefined;
   /** Those that we set, by name: "net.ipv4.ip_forward" -> "1". Observed: the value of every name that is desired. */
   readonly sysctls: ReadonlyMap<string, string>;
 }
+
+export const nothing: HostState = {
+  interfaces: new Map(),
+  routes: new Map(),
+  rules: new Map(),
+  firewall: undefined,
+  sysctls: new Map(),
+};
 
 export interface TunnelState {
   readonly name: string;
@@ -27,6 +37,8 @@ export interface TunnelState {
   /** UDP port; 0 = the kernel chooses. */
   readonly listenPort: number;
   readonly mtu: number;
+  /** On the packets that WireGuard itself sends; 0: none. */
+  readonly mark: number;
   readonly up: boolean;
   /** Node addresses (/32, /128) and the link address (/128); without the kernel's own fe80::. */
   readonly addresses: ReadonlySet<Prefix>;
@@ -51,6 +63,22 @@ export interface RouteState {
   /** Preferred source address. */
   readonly source: Address | undefined;
   readonly metric: number;
+  readonly table: number;
+}
+
+/** A routing rule (ip-rule(8)). */
+export interface RuleState {
+  readonly family: Family;
+  readonly priority: number;
+  /** Only what goes there. */
+  readonly to: Prefix | undefined;
+  /** Only what came in by it. */
+  readonly from: string | undefined;
+  /** Only what does not have this mark. */
+  readonly without: number | undefined;
+  readonly table: number;
+  /** The table's default routes do not count. */
+  readonly noDefault: boolean;
 }
 
 /** The content of our table is a function of these values; the kernel keeps their text in the table (firewall-state.ts). */
@@ -71,18 +99,53 @@ export interface FirewallState {
   readonly tunnels: readonly string[];
   /** Where a tunnel's traffic may leave to the host's other networks: the announced prefixes, none inside another. */
   readonly reachable: readonly Prefix[];
+  /** Whether answers to what the host's other networks began may go anywhere in them: the kernel then tracks connections. */
+  readonly tracked: boolean;
+  /** Interfaces on which a tunnel's traffic gets the host's own address; "*": any. */
+  readonly masquerade: readonly string[];
+  /** Nothing leaves but by a tunnel; absent: anything may. */
+  readonly killSwitch: KillSwitch | undefined;
   /** Where link addresses are: never counted as use, and spoken to by BFD only over a tunnel. */
   readonly linkPrefix: Prefix;
 }
 
+/** What leaves past the tunnels though nothing should. */
+export interface KillSwitch {
+  /** Of WireGuard's own packets. */
+  readonly mark: number;
+  readonly registries: readonly Endpoint[];
+  /** The host's own networks. */
+  readonly direct: readonly Prefix[];
+}
+
 /** The route slot of the kernel: two routes of one slot exclude each other, whatever their interface. */
 export function routeSlot(route: RouteState): string {
-  return `${route.prefix} ${String(kernelMetric(route))}`;
+  return `${route.prefix} ${String(kernelMetric(route))} ${String(route.table)}`;
 }
 
 /** One route per prefix, interface and metric. */
 export function routeKey(route: RouteState): string {
-  return `${route.prefix} ${route.interface} ${String(kernelMetric(route))}`;
+  return `${route.prefix} ${route.interface} ${String(kernelMetric(route))} ${String(route.table)}`;
+}
+
+export function ruleKey({ family, priority, to, from, without, table, noDefault }: RuleState): string {
+  return [family, priority, to, from, without, table, noDefault].join(' ');
+}
+
+/**
+ * The number of our own routing table, of our mark, and the first of our ten priorities of rules. Two agents in one network
+ * namespace have different interface prefixes, and most likely different numbers.
+ */
+export function policyNumber(interfacePrefix: string): number {
+  if (interfacePrefix === 'dmwg') return 10_900;
+  let hash = 7;
+  for (const character of interfacePrefix) hash = (hash * 31 + character.charCodeAt(0)) % 1999;
+  return 11_000 + 10 * hash;
+}
+
+export function isOwnPriority(interfacePrefix: string, priority: number): boolean {
+  const first = policyNumber(interfacePrefix);
+  return first <= priority && priority < first + 10;
 }
 
 /** Linux turns the metric 0 of an IPv6 route into 1024. */

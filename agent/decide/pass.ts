@@ -9,6 +9,8 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
   return (
     a.revoked === b.revoked &&
     a.config === b.config &&
+    a.self === b.self &&
+    a.routing.left === b.routing.left &&
     a.interfaces === b.interfaces &&
     a.hubs === b.hubs &&
     a.activeHub === b.activeHub &&

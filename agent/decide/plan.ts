@@ -15,11 +15,14 @@ const order: Readonly<Record<Change['kind'], number>> = {
   'replace-route': 7,
   'add-route': 8,
   'set-firewall': 9,
-  'remove-route': 10,
-  'remove-peer': 11,
-  'remove-address': 12,
-  'delete-interface': 13,
-  'remove-firewall': 14,
+  // What sends traffic into the tunnels comes when the kill switch is there, and goes before the routes that it leads to.
+  'add-rule': 10,
+  'remove-rule': 11,
+  'remove-route': 12,
+  'remove-peer': 13,
+  'remove-address': 14,
+  'delete-interface': 15,
+  'remove-firewall': 16,
 };
 
 /** Sorts changes into the order of doing; those of one kind keep theirs. */

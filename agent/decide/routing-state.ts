@@ -8,6 +8,8 @@ export interface RoutingState extends Announced {
   readonly routes: readonly KernelRoute[] | undefined;
   /** Those of the networks that the host is in, with their interface. */
   readonly connected: ReadonlyMap<Prefix, string>;
+  /** Prefixes of the overlay that have no route here, with the reason. */
+  readonly left: ReadonlyMap<Prefix, string>;
   /** What the announcements were made of; nothing until it is decided what they are. */
   readonly madeOf: readonly unknown[];
 }
@@ -16,6 +18,7 @@ export const initialRouting: RoutingState = {
   ...nothingAnnounced,
   routes: undefined,
   connected: new Map(),
+  left: new Map(),
   madeOf: [],
 };
 

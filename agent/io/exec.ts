@@ -86,8 +86,7 @@ export function searchPath(): string {
   return process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin';
 }
 
-/** Of every program that the agent starts. */
-export function environment(): NodeJS.ProcessEnv {
+function environment(): NodeJS.ProcessEnv {
   return { PATH: searchPath(), LC_ALL: 'C' };
 }
 

@@ -6,6 +6,7 @@ import type { Run, Sysctls } from '#agent/io/host-port.ts';
 import { observeFirewall } from './firewall.ts';
 import { type LinkState, observeLinks } from './links.ts';
 import { observeRoutes } from './routes.ts';
+import { observeRules } from './rules.ts';
 import { observeSysctls } from './sysctls.ts';
 import { observeWireguard, type Reading } from './wireguard.ts';
 
@@ -20,13 +21,14 @@ export interface ObserveHost {
 /** Everything on this host that is ours. One moment's picture but for what changes while it is taken. */
 export async function observeHost(options: ObserveHost): Promise<HostState> {
   const { run, interfacePrefix } = options;
-  const [tunnels, routes, firewall, sysctls] = await Promise.all([
+  const [tunnels, routes, rules, firewall, sysctls] = await Promise.all([
     observeTunnels(run, interfacePrefix),
     observeRoutes(run, interfacePrefix),
+    observeRules(run, interfacePrefix),
     observeFirewall(run, firewallTable(interfacePrefix)),
     observeSysctls(options.desiredSysctls.keys(), options.readSysctl),
   ]);
-  return { ...tunnels, routes, firewall, sysctls };
+  return { ...tunnels, routes, rules, firewall, sysctls };
 }
 
 async function observeTunnels(
@@ -46,6 +48,7 @@ function tunnelOf(link: LinkState, reading: Reading | undefined): TunnelState {
     ...link,
     publicKey: device?.publicKey,
     listenPort: device?.listenPort ?? 0,
+    mark: device?.mark ?? 0,
     peers: device?.peers ?? new Map(),
   };
 }

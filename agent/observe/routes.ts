@@ -1,11 +1,12 @@
 import { parseAddress, parsePrefix } from '#proto/model/address.ts';
 import { isOwnInterface, type RouteState, routeKey, routeProtocol } from '#agent/decide/host.ts';
+import { mainTable } from '#proto/model/routing.ts';
 import type { Run } from '#agent/io/host-port.ts';
 import { count, type JsonObject, parseObjects, text } from './json.ts';
 
-/** Our routes by routeKey: those of the main table that have our protocol number and leave by an interface of ours. */
+/** Our routes by routeKey: those of any table that have our protocol number and leave by an interface of ours. */
 export async function observeRoutes(run: Run, interfacePrefix: string): Promise<Map<string, RouteState>> {
-  const show = ['-j', 'route', 'show', 'table', 'main', 'proto', String(routeProtocol)];
+  const show = ['-N', '-j', 'route', 'show', 'table', 'all', 'proto', String(routeProtocol)];
   const [four, six] = await Promise.all([run('ip', ['-4', ...show]), run('ip', ['-6', ...show])]);
   return parseRoutes(four.stdout, six.stdout, interfacePrefix);
 }
@@ -24,6 +25,7 @@ export function parseRoutes(four: string, six: string, interfacePrefix: string):
       interface: device,
       source: source.ok ? source.value : undefined,
       metric: count(entry['metric']),
+      table: 'table' in entry ? Number(text(entry['table'])) : mainTable,
     };
     routes.set(routeKey(route), route);
   };

@@ -9,6 +9,8 @@ import { ExecError, type Run } from '#agent/io/host-port.ts';
 export interface DeviceState {
   readonly publicKey: PublicKey | undefined;
   readonly listenPort: number;
+  /** 0: none. */
+  readonly mark: number;
   readonly peers: ReadonlyMap<PublicKey, PeerState>;
 }
 
@@ -71,7 +73,12 @@ export function parseDevice(dump: string): DeviceState {
     const peer = parsePeer(fields);
     if (peer) peers.set(peer.publicKey, peer);
   }
-  return { publicKey: publicKey.ok ? publicKey.value : undefined, listenPort: Number(device?.[2] ?? 0), peers };
+  return {
+    publicKey: publicKey.ok ? publicKey.value : undefined,
+    listenPort: Number(device?.[2] ?? 0),
+    mark: markOf(device?.[3]),
+    peers,
+  };
 }
 
 /** `dump`: of `wg show NAME dump`. */
@@ -101,6 +108,10 @@ function parsePeer(fields: readonly string[]): PeerState | undefined {
     allowedIps: prefixes(allowed ?? ''),
     keepalive: keepaliveOf(keepalive),
   };
+}
+
+function markOf(field: string | undefined): number {
+  return field === undefined || field === 'off' ? 0 : Number(field);
 }
 
 function lines(dump: string): string[][] {

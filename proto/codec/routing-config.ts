@@ -20,7 +20,7 @@ import { prefix, text } from './yaml-file.ts';
 const numberOrName = z.union([z.string(), z.int().transform(String)], 'is a name or a number');
 const table = numberOrName.pipe(text(parseTable));
 const preference = z.int().min(0).max(255).default(0);
-const interfaceName = z.string().regex(/^[^\s/:]{1,15}$/, 'is not the name of an interface');
+const interfaceName = z.string().regex(/^[A-Za-z0-9._@+-]{1,15}$/, 'is not the name of an interface');
 const interfaces = z.union([interfaceName.transform((name) => [name]), z.array(interfaceName)]).default([]);
 const announced = prefix.superRefine((value, context) => {
   const checked = checkAnnounced(value);
@@ -74,6 +74,12 @@ export const routingSchema = z
       )
       .default([]),
     import: z.array(importRule).default([]),
+    masquerade: z
+      .union(
+        [z.boolean().transform((all) => (all ? ['*'] : [])), z.array(interfaceName)],
+        'is true, false or interfaces',
+      )
+      .default([]),
     limit: z.int().min(1).max(mostAnnounced).default(mostAnnounced),
   })
   .transform(
@@ -89,6 +95,7 @@ export function formatRouting(config: RoutingConfig): unknown {
   return {
     ...config,
     table: formatTable(config.table),
+    masquerade: config.masquerade.includes('*') ? true : config.masquerade,
     import: config.import.map(({ protocol, interfaces: names, metric: range, prefixes, except, ...rule }) => ({
       ...(protocol === undefined ? {} : { protocol: formatRouteProtocol(protocol) }),
       ...rule,

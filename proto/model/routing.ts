@@ -37,6 +37,8 @@ export interface RoutingConfig {
   readonly connected: readonly string[];
   readonly static: readonly StaticAnnouncement[];
   readonly import: readonly ImportRule[];
+  /** Interfaces on which the overlay's traffic leaves with this host's address; "*": any. */
+  readonly masquerade: readonly string[];
   /** At most so many prefixes are announced. */
   readonly limit: number;
 }
@@ -55,6 +57,7 @@ export const defaultRouting: RoutingConfig = {
   connected: [],
   static: [],
   import: [],
+  masquerade: [],
   limit: mostAnnounced,
 };
 

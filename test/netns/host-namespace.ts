@@ -5,11 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type AppliedResult, applyChanges, type Hands } from '#agent/apply/changes.ts';
-import { createIpProgram } from '#agent/io/ip-program.ts';
 import { createWireguard } from '#agent/apply/wireguard.ts';
 import type { Change } from '#agent/decide/change.ts';
 import { diff } from '#agent/decide/diff.ts';
-import { firewallTable, type HostState } from '#agent/decide/host.ts';
+import { firewallTable, type HostState, nothing } from '#agent/decide/host.ts';
 import { execute } from '#agent/io/exec.ts';
 import { ExecError, type Run, type Sysctls } from '#agent/io/host-port.ts';
 import { observeHost } from '#agent/observe/host.ts';
@@ -33,13 +32,6 @@ export interface HostNamespace {
   pass(desired: HostState): Promise<Change[]>;
   sockets(): Promise<string[]>;
 }
-
-export const nothing: HostState = {
-  interfaces: new Map(),
-  routes: new Map(),
-  firewall: undefined,
-  sysctls: new Map(),
-};
 
 /** Gone, with all that is in it, at the end of the test. */
 export async function hostNamespace(t: TestContext): Promise<HostNamespace> {
@@ -67,9 +59,7 @@ export async function hostNamespace(t: TestContext): Promise<HostNamespace> {
   const sysctls = namespaceSysctls(run);
   const table = firewallTable(prefix);
   const keyFile = (interfaceName: string): string => join(keys, `${interfaceName}.key`);
-  const ip = createIpProgram(['ip', 'netns', 'exec', name, 'ip']);
-  t.after(ip.forget);
-  const hands: Hands = { run, ip, sysctls, wireguard: createWireguard({ run, sysctls }), keyFile, table };
+  const hands: Hands = { run, sysctls, wireguard: createWireguard({ run, sysctls }), keyFile, table };
   const observe = (desired: HostState = nothing): Promise<HostState> =>
     observeHost({ run, interfacePrefix: prefix, desiredSysctls: desired.sysctls, readSysctl: sysctls.read });
   const apply = (changes: readonly Change[]): Promise<AppliedResult[]> => applyChanges(changes, hands);

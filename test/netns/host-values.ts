@@ -12,6 +12,7 @@ import { parsePrefix, type Prefix } from '#proto/model/address.ts';
 import { type Endpoint, parseEndpoint } from '#proto/model/endpoint.ts';
 import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
 import { must } from '#proto/model/result.ts';
+import { mainTable } from '#proto/model/routing.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { HostNamespace } from './host-namespace.ts';
 
@@ -45,6 +46,7 @@ export async function tunnel(
     publicKey: await host.key(name),
     listenPort: 10_000 + (randomBytes(2).readUInt16BE() >> 1),
     mtu: 1400,
+    mark: 0,
     up: true,
     addresses: new Set(addresses.map(prefix)),
     peers: new Map(peers.map((each) => [each.publicKey, each])),
@@ -52,7 +54,7 @@ export async function tunnel(
 }
 
 export function route(text: string, device: string, settings: Partial<RouteState> = {}): RouteState {
-  return { prefix: prefix(text), interface: device, source: undefined, metric: 100, ...settings };
+  return { prefix: prefix(text), interface: device, source: undefined, metric: 100, table: mainTable, ...settings };
 }
 
 export function firewall(host: HostNamespace, settings: Partial<FirewallState> = {}): FirewallState {
@@ -66,6 +68,9 @@ export function firewall(host: HostNamespace, settings: Partial<FirewallState> =
     tunnels: [`${host.prefix}0`, `${host.prefix}-h1`].sort(),
     linkPrefix,
     reachable: [],
+    tracked: false,
+    masquerade: [],
+    killSwitch: undefined,
     ...settings,
   };
 }
@@ -78,6 +83,7 @@ export function state(
   return {
     interfaces: new Map(tunnels.map((each) => [each.name, each])),
     routes: new Map(routes.map((each) => [routeKey(each), each])),
+    rules: new Map(),
     firewall: undefined,
     sysctls: new Map(),
     ...rest,

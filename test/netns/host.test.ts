@@ -1,7 +1,7 @@
 // The agent's hands on the real ip, wg and nft, with the kernel's WireGuard or wireguard-go.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { TunnelState } from '#agent/decide/host.ts';
+import { nothing, type TunnelState } from '#agent/decide/host.ts';
 import { execute } from '#agent/io/exec.ts';
 import { observePeers } from '#agent/observe/wireguard.ts';
 import { parseAddress } from '#proto/model/address.ts';
@@ -9,7 +9,7 @@ import type { PublicKey } from '#proto/model/key.ts';
 import { must } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import { until } from '#test/support/poll.ts';
-import { hostNamespace, nothing } from './host-namespace.ts';
+import { hostNamespace } from './host-namespace.ts';
 import { endpoint, firewall, peer, prefix, randomKey, route, state, tunnel } from './host-values.ts';
 
 test('makes everything, finds it as it made it, and takes it all away', async (t) => {

@@ -12,6 +12,8 @@ import {
   type RouteState,
   routeKey,
   routeSlot,
+  ruleKey,
+  type RuleState,
   type TunnelState,
 } from '#agent/decide/host.ts';
 import { hostPrefix, parsePrefix, type Prefix } from '#proto/model/address.ts';
@@ -55,6 +57,7 @@ function tunnel(name: string): fc.Arbitrary<TunnelState> {
     publicKey: fc.option(fc.constantFrom(...keys), { nil: undefined }),
     listenPort: fc.integer({ min: 1, max: 65_535 }),
     mtu: fc.constantFrom(1280, 1420),
+    mark: fc.constantFrom(0, 7),
     up: fc.boolean(),
     addresses: fc.uniqueArray(address.map(hostPrefix), { maxLength: 3 }).map((list) => new Set(list)),
     peers,
@@ -71,6 +74,26 @@ const firewall: fc.Arbitrary<FirewallState> = record({
   tunnels: fc.uniqueArray(fc.stringMatching(/^[a-z0-9]{1,10}(-h)?[0-9]{1,3}$/), { maxLength: 40 }),
   linkPrefix: fc.constant(must(parsePrefix('fd12:3456:789a::/64'))),
   reachable: fc.uniqueArray(address.map(hostPrefix), { maxLength: 20 }).map((prefixes) => [...prefixes].sort()),
+  tracked: fc.boolean(),
+  masquerade: fc.uniqueArray(fc.constantFrom('*', 'eth0', 'eth_0.1-x', 'br-0'), { maxLength: 3 }),
+  killSwitch: fc.option(
+    record({
+      mark: fc.integer({ min: 1, max: 0xffff }),
+      registries: fc.uniqueArray(endpoint, { maxLength: 3 }),
+      direct: fc.uniqueArray(address.map(hostPrefix), { maxLength: 3 }),
+    }),
+    { nil: undefined },
+  ),
+});
+
+const rule: fc.Arbitrary<RuleState> = record({
+  family: fc.constantFrom(4, 6),
+  priority: fc.constantFrom(10_900, 10_901),
+  to: fc.option(fc.constantFrom(...prefixes), { nil: undefined }),
+  from: fc.option(fc.constantFrom(...names), { nil: undefined }),
+  without: fc.option(fc.constantFrom(1, 2), { nil: undefined }),
+  table: fc.constantFrom(254, 10_900),
+  noDefault: fc.boolean(),
 });
 
 /** Routes leave by interfaces that are there, one a slot. */
@@ -84,17 +107,20 @@ const host: fc.Arbitrary<HostState> = own
           interface: fc.constantFrom(...(present.length > 0 ? present : ['none'])),
           source: fc.option(address4, { nil: undefined }),
           metric: fc.constantFrom(0, 10, 1024),
+          table: fc.constantFrom(254, 10_900),
         }),
         { selector: routeSlot, maxLength: present.length > 0 ? 10 : 0 },
       ),
+      rules: fc.uniqueArray(rule, { selector: ruleKey, maxLength: 4 }),
       firewall: fc.option(firewall, { nil: undefined }),
       forward: fc.constantFrom('0', '1'),
     }),
   )
-  .map(({ tunnels, routes, firewall: rules, forward }) => ({
+  .map(({ tunnels, routes, rules, firewall: table, forward }) => ({
     interfaces: new Map(tunnels.map((each) => [each.name, each])),
     routes: new Map(routes.map((route): [string, RouteState] => [routeKey(route), route])),
-    firewall: rules,
+    rules: new Map(rules.map((each): [string, RuleState] => [ruleKey(each), each])),
+    firewall: table,
     sysctls: new Map([['net.ipv4.ip_forward', forward]]),
   }));
 

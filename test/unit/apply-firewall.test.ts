@@ -16,6 +16,9 @@ const hub: FirewallState = {
   tunnels: ['dmwg0'],
   linkPrefix: must(parsePrefix('fd6d:7764:6700::/64')),
   reachable: [],
+  tracked: false,
+  masquerade: [],
+  killSwitch: undefined,
 };
 const spoke: FirewallState = {
   ...hub,
@@ -39,12 +42,12 @@ const pair = `  chain pair {
     ip saddr . ip daddr @indicated4 return
     ip daddr 224.0.0.0/4 return
     ip daddr 255.255.255.255 return
-    meta nfproto ipv4 limit rate 500/second burst 1000 packets add @indicated4 { ip saddr . ip daddr timeout 30s } add @indicated4 { ip daddr . ip saddr timeout 1s } log group 109 snaplen 64 queue-threshold 1 return
+    meta nfproto ipv4 limit rate 500/second burst 1000 packets add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1 return
     ip6 saddr . ip6 daddr @indicated6 return
     ip6 daddr ff00::/8 return
     ip6 daddr fe80::/10 return
     ip6 daddr fd6d:7764:6700::/64 return
-    meta nfproto ipv6 limit rate 500/second burst 1000 packets add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } add @indicated6 { ip6 daddr . ip6 saddr timeout 1s } log group 109 snaplen 64 queue-threshold 1 return
+    meta nfproto ipv6 limit rate 500/second burst 1000 packets add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1 return
   }`;
 
 const accounting = (name: string, end: string) => `  chain ${name} {
@@ -82,7 +85,7 @@ ${pair}
     iifname "dmwg0" oifname != "dmwg0" meta nfproto ipv6 drop
     iifname "dmwg0" oifname "dmwg0" jump pair
   }
-  chain state0_v5_dmwg0__109_30__300_dmwg0_fd6dx7764x6700xx/64_ {
+  chain state0_v5_dmwg0__109_30__300_dmwg0_fd6dx7764x6700xx/64 {
   }
 }
 `,

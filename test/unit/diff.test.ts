@@ -30,6 +30,7 @@ function tunnel(name: string, peers: readonly PeerState[], settings: Partial<Tun
     publicKey: key(1),
     listenPort: 51820,
     mtu: 1400,
+    mark: 0,
     up: true,
     addresses: new Set([prefix('10.99.0.1/32')]),
     peers: new Map(peers.map((each) => [each.publicKey, each])),
@@ -38,13 +39,14 @@ function tunnel(name: string, peers: readonly PeerState[], settings: Partial<Tun
 }
 
 function route(text: string, device: string, metric = 100): RouteState {
-  return { prefix: prefix(text), interface: device, source: undefined, metric };
+  return { prefix: prefix(text), interface: device, source: undefined, metric, table: 254 };
 }
 
 function host(tunnels: readonly TunnelState[], routes: readonly RouteState[] = []): HostState {
   return {
     interfaces: new Map(tunnels.map((each) => [each.name, each])),
     routes: new Map(routes.map((each) => [routeKey(each), each])),
+    rules: new Map(),
     firewall: undefined,
     sysctls: new Map(),
   };

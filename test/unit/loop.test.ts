@@ -5,7 +5,7 @@ import { foreignInterface } from '#agent/host.ts';
 import type { Change } from '#agent/decide/change.ts';
 import { applyChanges } from '#agent/decide/apply-changes.ts';
 import type { ObservedPeer } from '#agent/decide/event.ts';
-import type { HostState } from '#agent/decide/host.ts';
+import { type HostState, nothing } from '#agent/decide/host.ts';
 import { initialState, type Self } from '#agent/decide/state.ts';
 import { createLoop, type Loop } from '#agent/loop.ts';
 import { createLooks } from '#agent/looks.ts';
@@ -18,7 +18,6 @@ import { config, key, nodeId, nodeName } from '#test/support/agent-story.ts';
 import { until } from '#test/support/poll.ts';
 
 const logger = createLogger('test', 'silent');
-const empty: HostState = { interfaces: new Map(), routes: new Map(), firewall: undefined, sysctls: new Map() };
 const self: Self = {
   node: nodeId('1'),
   name: nodeName('spoke'),
@@ -33,7 +32,7 @@ const self: Self = {
 };
 
 function run(t: TestContext, changed: Partial<World>) {
-  let host = empty;
+  let host = nothing;
   const done: Change[] = [];
   let looks = 0;
   const world: World = {
@@ -141,9 +140,17 @@ test('one look at an interface at a time', async () => {
 });
 
 test('an interface with a key that is not ours is not ours', () => {
-  const tunnel = { name: 'dmwg0', listenPort: 1, mtu: 1400, up: true, addresses: new Set<never>(), peers: new Map() };
+  const tunnel = {
+    name: 'dmwg0',
+    listenPort: 1,
+    mtu: 1400,
+    mark: 0,
+    up: true,
+    addresses: new Set<never>(),
+    peers: new Map(),
+  };
   const host = (publicKey: PublicKey | undefined): HostState => {
-    return { ...empty, interfaces: new Map([['dmwg0', { ...tunnel, publicKey }]]) };
+    return { ...nothing, interfaces: new Map([['dmwg0', { ...tunnel, publicKey }]]) };
   };
   assert.match(foreignInterface(host(key('K')), new Set([key('L')])) ?? '', /^dmwg0 belongs to someone else/);
   assert.equal(foreignInterface(host(key('K')), new Set([key('K')])), undefined);

@@ -96,7 +96,7 @@ test('wireguard: device and peers, and no secret', () => {
 });
 
 test('wireguard: an interface that has no key yet', () => {
-  const fresh = { publicKey: undefined, listenPort: 0, peers: new Map() };
+  const fresh = { publicKey: undefined, listenPort: 0, mark: 0, peers: new Map() };
   assert.deepEqual(parseDevice('(none)\t(none)\t0\toff\n'), fresh);
   assert.deepEqual(parseDevice(''), fresh);
 });

@@ -8,7 +8,13 @@ import { must } from '#proto/model/result.ts';
 
 const publicKey = must(parsePublicKey(Buffer.alloc(32, 1).toString('base64')));
 const address = must(parsePrefix('10.0.0.1/32'));
-const route = { prefix: must(parsePrefix('10.1.0.0/16')), interface: 'dmwg0', source: undefined, metric: 0 };
+const route = {
+  prefix: must(parsePrefix('10.1.0.0/16')),
+  interface: 'dmwg0',
+  source: undefined,
+  metric: 0,
+  table: 254,
+};
 
 test('what is new comes before what is old goes, and a thing before its use', () => {
   const changes: Change[] = [

@@ -66,6 +66,7 @@ test('the routing section: what is written is read again, and every fault has it
   metric: 70
   connected: [eth1]
   site: [paris-b]
+  masquerade: true
   static: [10.1.0.0/16, {prefix: 10.2.0.0/16, preference: 200}]
   import:
     - {protocol: ospf, interface: eth1, prefixes: [10.0.0.0/8 ge 16], except: [10.77.0.0/16 le 32], metric: [1, 20]}

@@ -13,6 +13,7 @@ const tunnel: TunnelState = {
   publicKey: undefined,
   listenPort: 1,
   mtu: 1400,
+  mark: 0,
   up: true,
   addresses: new Set(),
   peers: new Map(),
