@@ -3,7 +3,7 @@ import type { Seconds, Timestamp } from '#proto/model/time.ts';
 import { remaining, transaction } from './node.ts';
 import type { BindingRecord } from './records.ts';
 import { removeBinding } from './removal.ts';
-import type { Snapshot, Transaction } from './state.ts';
+import type { Key, Snapshot, Transaction } from './state.ts';
 
 export interface Expiry {
   readonly node: NodeId;
@@ -31,12 +31,15 @@ const revocationMargin = 10 * 86_400;
 /** Well below what one transaction may hold. */
 const mostForgotten = 50;
 
-/** Revocations that no certificate needs any more. `validity` is the longest of a node's certificate. */
+/** Revocations that no certificate needs any more, and orders to forget what is over. `validity` is the longest of a node's certificate. */
 export function forgettable(snapshot: Snapshot, now: Timestamp, validity: Seconds): Transaction[] {
   const kept = (validity + revocationMargin) * 1000;
-  const keys = [...snapshot.revoked.values()]
-    .filter((revocation) => revocation.at + kept < now)
-    .map((revocation) => ({ kind: 'revocation', id: revocation.node }) as const);
+  const revoked = [...snapshot.revoked.values()].filter((revocation) => revocation.at + kept < now);
+  const clears = [...snapshot.clears.values()].filter(({ until }) => until < now);
+  const keys: Key[] = [
+    ...revoked.map(({ node }) => ({ kind: 'revocation', id: node }) as const),
+    ...clears.map(({ id }) => ({ kind: 'clear', id }) as const),
+  ];
   const batches = Math.ceil(keys.length / mostForgotten);
   return Array.from({ length: batches }, (_, index) => {
     const batch = keys.slice(index * mostForgotten, (index + 1) * mostForgotten);

@@ -10,8 +10,6 @@ import {
   type Prefix,
   prefixOf,
 } from '#proto/model/address.ts';
-import type { PublicKey } from '#proto/model/key.ts';
-import type { NodeId } from '#proto/model/names.ts';
 import {
   type Cie,
   defaultHopCount,
@@ -22,36 +20,13 @@ import {
   type PurgeRequest,
   uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
-import { seconds, type Timestamp } from '#proto/model/time.ts';
-import { sameValue } from './equal.ts';
-import { addressesOf, addressFor, liveBinding, multipointOf, transaction } from './node.ts';
+import { seconds } from '#proto/model/time.ts';
+import { addressesOf, addressFor, transaction } from './node.ts';
 import type { NodeRecord } from './records.ts';
 import { removeBinding } from './removal.ts';
 import { answer, errorAbout, headerError } from './reply.ts';
-import { scopeOf } from './scope.ts';
 import type { Snapshot, Transaction } from './state.ts';
 import type { Server } from './transit.ts';
-
-/** What a node was told: that this prefix leads to that node, with these keys and addresses. Endpoints may roam. */
-export interface Told {
-  readonly prefix: Prefix;
-  readonly about: NodeId;
-  readonly publicKey: PublicKey | undefined;
-  readonly prefixes: readonly Prefix[];
-}
-
-/** The present state of what is about to be told; undefined when the node holds no binding. */
-export function toldNow(snapshot: Snapshot, prefix: Prefix, about: NodeId, now: Timestamp): Told | undefined {
-  const binding = liveBinding(snapshot, about, now);
-  return binding && { prefix, about, publicKey: multipointOf(binding)?.publicKey, prefixes: binding.prefixes };
-}
-
-/** Whether what was told is wrong by now: the binding went or changed, or a part of the prefix leads elsewhere. */
-export function isStale(snapshot: Snapshot, told: Told, now: Timestamp): boolean {
-  const scope = scopeOf(snapshot, networkOf(told.prefix));
-  if (scope?.node !== told.about || !containsPrefix(scope.prefix, told.prefix)) return true;
-  return !sameValue(toldNow(snapshot, told.prefix, told.about, now), told);
-}
 
 /** Every address there is. NHRP cannot say a prefix of length 0. */
 export const everything = ['0.0.0.0/1', '128.0.0.0/1', '::/1', '8000::/1'] as readonly string[] as readonly Prefix[];

@@ -97,6 +97,15 @@ export interface RevocationRecord {
   readonly prefixes: readonly Prefix[];
 }
 
+/** The operator's order to forget what was told before it. Kept until nobody can hold that any more. */
+export interface ClearRecord {
+  readonly id: string;
+  readonly classes: readonly Prefix[];
+  /** The revision of the store that it was decided on: what was told from a later one stays. */
+  readonly after: number;
+  readonly until: Timestamp;
+}
+
 /** By the operator, or by the node itself. */
 export type RevocationReason = 'revoked' | 'left';
 

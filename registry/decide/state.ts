@@ -5,6 +5,7 @@ import type { NodeId, NodeName } from '#proto/model/names.ts';
 import type { PrefixTable } from '#proto/model/prefix-table.ts';
 import type {
   BindingRecord,
+  ClearRecord,
   NodeRecord,
   OverlayRecord,
   ReplicaRecord,
@@ -21,6 +22,7 @@ export interface Snapshot {
   readonly bindings: ReadonlyMap<NodeId, BindingRecord>;
   readonly tokens: ReadonlyMap<string, TokenRecord>;
   readonly revoked: ReadonlyMap<NodeId, RevocationRecord>;
+  readonly clears: ReadonlyMap<string, ClearRecord>;
   readonly sessions: ReadonlyMap<NodeId, SessionRecord>;
   readonly replicas: ReadonlyMap<string, ReplicaRecord>;
   /** Indexes of the above. */
@@ -39,6 +41,7 @@ export type Key =
   | { readonly kind: 'binding'; readonly id: NodeId }
   | { readonly kind: 'token'; readonly id: string }
   | { readonly kind: 'revocation'; readonly id: NodeId }
+  | { readonly kind: 'clear'; readonly id: string }
   | { readonly kind: 'session'; readonly id: NodeId }
   | { readonly kind: 'replica'; readonly id: string }
   | { readonly kind: 'claim-name'; readonly name: NodeName }
@@ -52,6 +55,7 @@ export type Put =
   | { readonly kind: 'binding'; readonly record: BindingRecord }
   | { readonly kind: 'token'; readonly record: TokenRecord }
   | { readonly kind: 'revocation'; readonly record: RevocationRecord }
+  | { readonly kind: 'clear'; readonly record: ClearRecord }
   /** Bound to this replica's lease. */
   | { readonly kind: 'session'; readonly record: SessionRecord }
   | { readonly kind: 'replica'; readonly record: ReplicaRecord }

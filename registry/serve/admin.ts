@@ -19,14 +19,13 @@ import { Secret } from '#proto/kit/secret.ts';
 import { parseAddress, parseAnnounced } from '#proto/model/address.ts';
 import { parseRole } from '#proto/model/names.ts';
 import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
-import { after, seconds, type Timestamp, toMilliseconds } from '#proto/model/time.ts';
-import { reachableBy, transaction } from '#registry/decide/node.ts';
-import { everything } from '#registry/decide/purge.ts';
+import type { Timestamp } from '#proto/model/time.ts';
+import { clear } from '#registry/decide/clear.ts';
+import { transaction } from '#registry/decide/node.ts';
 import type { TokenRecord } from '#registry/decide/records.ts';
 import { findNode, removeNode } from '#registry/decide/removal.ts';
 import { setHub } from '#registry/decide/set-hub.ts';
 import { setOverlay } from '#registry/decide/set-overlay.ts';
-import type { Answers } from './answers.ts';
 import type { Authenticate } from './caller.ts';
 import { decideAndCommit } from './commit.ts';
 import type { RegistryContext } from './context.ts';
@@ -38,11 +37,7 @@ const defaultExpiry = 86_400;
 const mostUses = 1_000_000;
 const mostPrefixes = 256;
 
-export function adminService(
-  context: RegistryContext,
-  answers: Answers,
-  authenticate: Authenticate,
-): AdminServiceServer {
+export function adminService(context: RegistryContext, authenticate: Authenticate): AdminServiceServer {
   const { store, events } = context;
   const admins = ['admin'] as const;
   return {
@@ -65,7 +60,7 @@ export function adminService(
       events.add('token.revoked', '', id);
       return ok({});
     }),
-    clear: unary(context, authenticate, admins, (request) => clear(context, answers, request)),
+    clear: unary(context, authenticate, admins, (request) => clearBindings(context, request)),
     revokeNode: unary(context, authenticate, admins, (request) => revokeNode(context, request)),
     setOverlay: unary(context, authenticate, admins, (request) => changeOverlay(context, request)),
     setHub: unary(context, authenticate, admins, (request) => changeHub(context, request)),
@@ -129,26 +124,15 @@ export async function revokeNode(
   return ok({ id: node.id, name: node.name });
 }
 
-/** Every connected node is told to forget, at whatever replica it is; what the nodes registered stays. */
-export function clear(context: RegistryContext, answers: Answers, request: ClearRequest): Result<ClearResponse> {
-  const { store, clock, events } = context;
-  const snapshot = store.snapshot();
-  let bindings = [...snapshot.bindings.values()];
-  if (!request.all) {
-    const address = parseAddress(request.address);
-    if (!address.ok) return address;
-    const node = snapshot.routes.match(address.value)?.value;
-    bindings = bindings.filter((binding) => binding.node === node);
-  }
-  const prefixes = bindings.flatMap((binding) => {
-    const node = snapshot.nodes.get(binding.node);
-    return node ? reachableBy(node, binding) : [];
-  });
-  const until = after(clock.now(), toMilliseconds(snapshot.overlay?.holdingTime ?? seconds(0)));
-  const classes = request.all ? everything : prefixes;
-  for (const node of prefixes.length > 0 ? snapshot.sessions.keys() : []) answers.purge(node, classes, until);
-  events.add('bindings.cleared', '', request.all ? 'all' : request.address);
-  return ok({ cleared: prefixes.length });
+/** Every node is told to forget, at whatever replica it is, or when it is back; what the nodes registered stays. */
+export async function clearBindings(context: RegistryContext, request: ClearRequest): Promise<Result<ClearResponse>> {
+  const address = request.all ? ok('all' as const) : parseAddress(request.address);
+  if (!address.ok) return address;
+  const order = { id: randomBytes(8).toString('hex'), now: context.clock.date() };
+  const done = await decideAndCommit(context.store, (snapshot) => ok(clear(snapshot, address.value, order)));
+  if (!done.ok) return done;
+  context.events.add('bindings.cleared', '', request.all ? 'all' : request.address);
+  return ok({ cleared: done.value.cleared });
 }
 
 export async function changeOverlay(

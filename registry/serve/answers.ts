@@ -1,147 +1,206 @@
 import type { Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
-import { after, type Instant, seconds, type Timestamp, toMilliseconds } from '#proto/model/time.ts';
+import { after, type Instant, milliseconds, type Timestamp, toMilliseconds } from '#proto/model/time.ts';
 import { liveBinding, remaining } from '#registry/decide/node.ts';
-import { isStale, type Told, toldNow } from '#registry/decide/purge.ts';
-import type { RevocationRecord } from '#registry/decide/records.ts';
-import { ledTo } from '#registry/decide/removal.ts';
+import { isStale, toldNow, type ToldRecord } from '#registry/decide/told.ts';
+import type { StoreChange } from '#registry/store/port.ts';
+import { BlanketPurges } from './blanket-purges.ts';
 import type { RegistryContext } from './context.ts';
-import { type Deliver, Purges } from './purges.ts';
+import { covers, type Deliver, Purges } from './purges.ts';
+import { isSuspect, RouteChanges, type Suspects } from './route-changes.ts';
+import { touchedNodes } from './sessions.ts';
+import { type Answer, type KeptRecord, ToldIndex } from './told-index.ts';
+import { ToldReader } from './told-reader.ts';
+import { ToldWriter } from './told-writer.ts';
 
-interface Answer {
-  readonly told: Told;
-  /** When the node forgets it by itself. */
-  readonly until: Instant;
+/** Milliseconds. Whose time is over goes within a minute, without a walk through everything at once. */
+const sweepEvery = 1000;
+const sweepParts = 60;
+
+export interface AnswersParts {
+  readonly context: Pick<RegistryContext, 'store' | 'clock' | 'log'>;
+  /** By node: those that have their session here. */
+  readonly sessions: Pick<ReadonlyMap<NodeId, unknown>, 'has' | 'keys'>;
+  readonly deliver: Deliver;
 }
 
-/** More than a node can use; the oldest go. */
-const mostAnswers = 4096;
-/** The longest holding time: what was told before is forgotten. */
-const longestHolding = seconds(65_535);
-
 /**
- * What this replica told to whom, and the purges of what is no longer so. Of a node that is shut out every node here is told,
- * whatever it was told before: that may have been said by another replica, or by this one before it started anew.
+ * What the nodes with a session here were told, and the purges of what is no longer so: the replica with a node's session sends
+ * them. The store remembers for the replica of the next session, which so finds out what a node that was away, or whose replica died,
+ * must forget. An answer is dropped when its purge is acknowledged, or the node has forgotten it by itself.
  */
 export class Answers {
-  readonly #context: Pick<RegistryContext, 'store' | 'clock' | 'log'>;
-  readonly #sessions: () => Iterable<NodeId>;
+  readonly #parts: AnswersParts;
   readonly #purges: Purges;
-  readonly #answers = new Map<NodeId, Map<Prefix, Answer>>();
-  /** Revocations that somebody may not have heard of. */
-  readonly #revoked = new Map<NodeId, RevocationRecord>();
+  readonly #blanket: BlanketPurges;
+  readonly #index = new ToldIndex();
+  readonly #writer: ToldWriter<KeptRecord>;
+  readonly #reader: ToldReader;
+  readonly #routes: RouteChanges;
+  #changes: StoreChange[] = [];
+  #order = 0;
   #check: NodeJS.Immediate | undefined;
+  readonly #sweeping: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
 
-  /** `sessions`: the nodes that have their session here. */
-  constructor(
-    context: Pick<RegistryContext, 'store' | 'clock' | 'log'>,
-    sessions: () => Iterable<NodeId>,
-    deliver: Deliver,
-  ) {
-    this.#context = context;
-    this.#sessions = sessions;
-    this.#purges = new Purges(context, deliver);
-    let revocations = true;
-    const check = (): void => {
-      this.#check = undefined;
-      if (revocations) this.#purgeRevoked();
-      revocations = false;
-      this.#purgeStale();
-    };
-    check();
-    this.#unsubscribe = context.store.onChange((changes) => {
-      revocations ||= changes.some(({ kind }) => kind === 'revocation' || kind === 'all');
-      if (!revocations && !changes.some(({ kind }) => kind === 'node' || kind === 'binding')) return;
-      this.#check ??= setImmediate(check);
+  constructor(parts: AnswersParts) {
+    const { store, clock, log } = parts.context;
+    this.#parts = parts;
+    this.#purges = new Purges(parts.context, parts.deliver);
+    const purge = this.#purge.bind(this);
+    this.#blanket = new BlanketPurges({ ...parts, purge });
+    this.#writer = new ToldWriter({
+      told: store.told,
+      log,
+      read: (asker, about) => this.#index.record(asker, about, clock.date()),
+      written: (record) => {
+        this.#index.stored(record);
+      },
     });
+    this.#reader = new ToldReader({ told: store.told, log, found: this.#learn.bind(this) });
+    this.#routes = new RouteChanges(store.snapshot());
+    this.#unsubscribe = store.onChange((changes) => {
+      this.#changes.push(...changes);
+      this.#check ??= setImmediate(() => {
+        this.#check = undefined;
+        this.#changed(this.#changes.splice(0));
+      });
+    });
+    this.#sweeping = setInterval(() => {
+      this.#index.sweep(clock.date(), sweepParts);
+    }, sweepEvery).unref();
   }
 
+  /** How much is not in the store yet. */
+  get unwritten(): number {
+    return this.#writer.waiting;
+  }
+
+  /** A node with a session here is told about another one. */
   remember(asker: NodeId, prefix: Prefix, about: NodeId): void {
-    const { store, clock } = this.#context;
+    const { store, clock } = this.#parts.context;
     const snapshot = store.snapshot();
     const told = toldNow(snapshot, prefix, about, clock.held());
     const binding = liveBinding(snapshot, about, clock.held());
-    if (!told || !binding) return;
-    const answers = this.#answers.get(asker) ?? new Map<Prefix, Answer>();
-    this.#answers.set(asker, answers);
-    answers.delete(prefix);
-    answers.set(prefix, { told, until: after(clock.now(), toMilliseconds(remaining(binding, clock.held()))) });
-    const oldest = answers.keys().next().value;
-    if (answers.size > mostAnswers && oldest !== undefined) answers.delete(oldest);
+    if (!told || !binding || !this.#parts.sessions.has(asker)) return;
+    const until = (clock.date() + toMilliseconds(remaining(binding, clock.held()))) as Timestamp;
+    const known = this.#index.get(asker, prefix);
+    const same = known !== undefined && known.about === about && known.mark === told.mark && known.stored >= until;
+    const answer = { ...told, asker, until, order: ++this.#order, stored: same ? known.stored : 0, purging: false };
+    const gone = this.#index.add(answer);
+    if (!same) this.#writer.note(asker, about);
+    if (gone && gone.about !== about) this.#writer.note(asker, gone.about);
     this.#purges.spare(asker, prefix);
   }
 
-  /** A purge of the operator, or one that another replica began: to this node, whatever it was told. */
-  purge(asker: NodeId, prefixes: readonly Prefix[], until: Instant): void {
-    this.#purges.add(asker, prefixes, until);
-  }
-
   acknowledge(asker: NodeId, requestId: number): void {
-    this.#purges.acknowledge(asker, requestId);
+    const done = this.#purges.acknowledge(asker, requestId);
+    if (!done) return;
+    for (const answer of this.#index.of(asker)) {
+      if (!covers(done, answer)) continue;
+      this.#index.delete(answer);
+      this.#writer.note(asker, answer.about);
+    }
   }
 
-  /** The node is back: what it missed goes out now. */
+  /** The node has a session here: what it must forget goes out as soon as it is known. */
   resume(asker: NodeId): void {
-    this.#forgetRevoked();
-    const prefixes = [...this.#revoked.values()].flatMap(ledTo);
-    if (prefixes.length > 0) this.purge(asker, prefixes, this.#latest());
-    this.#purges.resume(asker);
+    this.#blanket.resume(asker);
+    this.#writer.hold(asker);
+    this.#reader.want(asker);
   }
 
-  stop(): void {
+  /** It has none here any more. */
+  forget(asker: NodeId): void {
+    this.#reader.drop(asker);
+    this.#writer.keep(asker);
+    this.#writer.release(asker);
+    this.#index.forget(asker);
+    this.#purges.forget(asker);
+  }
+
+  /** Resolves when the store has what was told, or cannot be reached. */
+  async stop(): Promise<void> {
     this.#unsubscribe();
     this.#purges.stop();
+    this.#reader.stop();
     clearImmediate(this.#check);
+    clearInterval(this.#sweeping);
+    await this.#writer.stop();
   }
 
-  #purgeRevoked(): void {
-    const { store, clock } = this.#context;
-    const now = clock.date();
-    this.#forgetRevoked();
-    const news: Prefix[] = [];
-    for (const record of store.snapshot().revoked.values()) {
-      if (isOver(record, now) || this.#revoked.has(record.node)) continue;
-      this.#revoked.set(record.node, record);
-      news.push(...ledTo(record));
-    }
-    if (news.length > 0) for (const node of this.#sessions()) this.purge(node, news, this.#latest());
+  #changed(changes: readonly StoreChange[]): void {
+    const snapshot = this.#parts.context.store.snapshot();
+    const concerns = (kind: StoreChange['kind']): boolean =>
+      changes.some((one) => one.kind === kind || one.kind === 'all');
+    if (concerns('revocation')) this.#blanket.purgeRevoked();
+    if (concerns('clear')) this.#blanket.purgeCleared();
+    const nodes = touchedNodes(changes);
+    if (!nodes) this.#routes.reset(snapshot);
+    const suspects = nodes ? this.#routes.suspects(snapshot, nodes) : new Map<NodeId, undefined>();
+    if (!nodes || concerns('overlay')) for (const id of this.#index.subjects()) suspects.set(id, undefined);
+    this.#purgeStale(suspects);
   }
 
-  #forgetRevoked(): void {
-    const { store, clock } = this.#context;
-    const { revoked } = store.snapshot();
-    const now = clock.date();
-    for (const [node, record] of this.#revoked) {
-      if (isOver(record, now) || !revoked.has(node)) this.#revoked.delete(node);
-    }
-  }
-
-  #latest(): Instant {
-    return after(this.#context.clock.now(), toMilliseconds(longestHolding));
-  }
-
-  #purgeStale(): void {
-    const { store, clock } = this.#context;
-    const snapshot = store.snapshot();
-    const now = clock.now();
-    for (const [asker, answers] of this.#answers) {
-      const stale: Prefix[] = [];
-      let until = now;
-      for (const [prefix, answer] of answers) {
-        const over = answer.until <= now;
-        if (!over && !isStale(snapshot, answer.told, clock.held())) continue;
-        answers.delete(prefix);
-        if (over) continue;
-        stale.push(prefix);
-        until = Math.max(until, answer.until) as Instant;
+  #purgeStale(suspects: Suspects): void {
+    const stale = new Map<NodeId, Answer[]>();
+    for (const [about, parts] of suspects) {
+      for (const [prefix, told] of this.#index.about(about)) {
+        if (!isSuspect(parts, prefix)) continue;
+        for (const answer of this.#staleOf(prefix, about, told.values())) {
+          const own = stale.get(answer.asker) ?? [];
+          own.push(answer);
+          stale.set(answer.asker, own);
+        }
       }
-      if (answers.size === 0) this.#answers.delete(asker);
-      if (stale.length > 0 && snapshot.nodes.has(asker)) this.purge(asker, stale, until);
+    }
+    for (const [asker, answers] of stale) this.#purgeAnswers(asker, answers);
+  }
+
+  /** Of answers about one prefix: those that are no longer so. */
+  #staleOf(prefix: Prefix, about: NodeId, told: Iterable<Answer>): Answer[] {
+    const { store, clock } = this.#parts.context;
+    const snapshot = store.snapshot();
+    const now = toldNow(snapshot, prefix, about, clock.held());
+    return [...told].filter(
+      (answer) => !answer.purging && answer.until > clock.date() && isStale(snapshot, answer, now),
+    );
+  }
+
+  #purgeAnswers(asker: NodeId, answers: readonly Answer[]): void {
+    const { store, clock } = this.#parts.context;
+    // A node that is missing is told nothing: the data may have been lost.
+    if (answers.length === 0 || !store.snapshot().nodes.has(asker)) return;
+    for (const answer of answers) answer.purging = true;
+    const latest = Math.max(...answers.map(({ until }) => until));
+    const prefixes = answers.map(({ prefix }) => prefix);
+    this.#purge(asker, prefixes, after(clock.now(), milliseconds(latest - clock.date())));
+  }
+
+  #purge(asker: NodeId, prefixes: readonly Prefix[], until: Instant): void {
+    this.#purges.add(asker, prefixes, until, this.#order);
+  }
+
+  /** What other replicas told, or this one before. What it told since the session began is newer. */
+  #learn(asker: NodeId, stored: readonly ToldRecord[]): void {
+    const now = this.#parts.context.clock.date();
+    const own = this.#writer.due(asker);
+    for (const record of stored) if (!own.get(record.about)) this.#learnRecord(record, now, true);
+    for (const record of [...own.values()]) {
+      if (!record) continue;
+      this.#learnRecord(record, now, false);
+      this.#writer.note(asker, record.about);
+    }
+    this.#writer.release(asker);
+    const stale = this.#index.of(asker).flatMap((one) => this.#staleOf(one.prefix, one.about, [one]));
+    this.#purgeAnswers(asker, stale);
+  }
+
+  #learnRecord({ asker, about, answers }: ToldRecord, now: Timestamp, isStored: boolean): void {
+    for (const { prefix, mark, revision, until } of answers) {
+      if (until <= now || this.#index.get(asker, prefix)) continue;
+      const state = { order: ++this.#order, stored: isStored ? until : 0, purging: false };
+      this.#index.add({ asker, about, prefix, mark, revision, until, ...state });
     }
   }
-}
-
-function isOver(record: RevocationRecord, now: Timestamp): boolean {
-  return record.at + toMilliseconds(longestHolding) < now;
 }

@@ -1,15 +1,16 @@
-import type { Prefix } from '#proto/model/address.ts';
+import { containsPrefix, type Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { NhrpMessage } from '#proto/model/nhrp.ts';
 import { after, type Instant, milliseconds } from '#proto/model/time.ts';
 import { everything, purgeRequest } from '#registry/decide/purge.ts';
 import type { RegistryContext } from './context.ts';
-import type { Delivery } from './sessions.ts';
 
 interface Purge {
   readonly asker: NodeId;
   readonly requestId: number;
   readonly until: Instant;
+  /** Counts all that was told and purged: what was told later is not undone by this. */
+  readonly order: number;
   prefixes: readonly Prefix[];
   wait: number;
   next: Instant;
@@ -22,25 +23,28 @@ const mostClasses = 500;
 /** That one node did not acknowledge: with more it is told to forget everything. */
 const mostPending = 64;
 
-/** Hands a message to a node. "elsewhere": the replica that has its session sees to the acknowledgement. */
-export type Deliver = (node: NodeId, message: NhrpMessage) => Promise<Delivery>;
+/** Hands a message to the session of a node here, if it has one. */
+export type Deliver = (node: NodeId, message: NhrpMessage) => unknown;
 
-/** Purge requests on their way (RFC 2332 5.2.5): repeated after 1, 2, 4 s ... until acknowledged or pointless. */
+/** What a node acknowledged to have forgotten. */
+export type Acknowledged = Pick<Purge, 'order' | 'prefixes'>;
+
+/** Purge requests to sessions of this replica (RFC 2332 5.2.5): repeated after 1, 2, 4 s ... until acknowledged or pointless. */
 export class Purges {
-  readonly #context: Pick<RegistryContext, 'store' | 'clock' | 'log'>;
+  readonly #context: Pick<RegistryContext, 'store' | 'clock'>;
   readonly #deliver: Deliver;
   readonly #pending = new Map<NodeId, Map<number, Purge>>();
   #nextId = Math.floor(Math.random() * 0x7fff_ffff);
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
 
-  constructor(context: Pick<RegistryContext, 'store' | 'clock' | 'log'>, deliver: Deliver) {
+  constructor(context: Pick<RegistryContext, 'store' | 'clock'>, deliver: Deliver) {
     this.#context = context;
     this.#deliver = deliver;
   }
 
   /** Makes a node forget; `until`: when it forgets by itself. */
-  add(asker: NodeId, prefixes: readonly Prefix[], until: Instant): void {
+  add(asker: NodeId, prefixes: readonly Prefix[], until: Instant, order: number): void {
     const own = this.#pending.get(asker) ?? new Map<number, Purge>();
     this.#pending.set(asker, own);
     let classes = prefixes;
@@ -52,14 +56,18 @@ export class Purges {
     for (let start = 0; start < classes.length; start += mostClasses) {
       const requestId = (this.#nextId = (this.#nextId + 1) >>> 0);
       const part = classes.slice(start, start + mostClasses);
-      own.set(requestId, { asker, requestId, until, prefixes: part, wait: firstWait, next });
+      own.set(requestId, { asker, requestId, until, order, prefixes: part, wait: firstWait, next });
     }
     this.#sendSoon();
   }
 
-  acknowledge(asker: NodeId, requestId: number): void {
+  /** Undefined: that request is not known, or is acknowledged already. */
+  acknowledge(asker: NodeId, requestId: number): Acknowledged | undefined {
     const own = this.#pending.get(asker);
-    if (own?.delete(requestId) === true && own.size === 0) this.#pending.delete(asker);
+    const purge = own?.get(requestId);
+    own?.delete(requestId);
+    if (own?.size === 0) this.#pending.delete(asker);
+    return purge;
   }
 
   /** What was just told anew must not be purged by a repetition. */
@@ -69,11 +77,9 @@ export class Purges {
     }
   }
 
-  /** The node is back: what it missed goes out now. */
-  resume(asker: NodeId): void {
-    const now = this.#context.clock.now();
-    for (const purge of this.#pending.get(asker)?.values() ?? []) Object.assign(purge, { next: now, wait: firstWait });
-    this.#sendSoon();
+  /** The session is over: the replica of the next one finds out what the node has to forget. */
+  forget(asker: NodeId): void {
+    this.#pending.delete(asker);
   }
 
   stop(): void {
@@ -117,9 +123,14 @@ export class Purges {
     if (purge.next > now) return;
     purge.next = after(now, milliseconds(purge.wait));
     purge.wait = Math.min(purge.wait * 2, longestWait);
-    void this.#deliver(asker, purgeRequest(node, prefixes, requestId)).then((outcome) => {
-      if (outcome === 'elsewhere') this.acknowledge(asker, requestId);
-      else if (outcome === 'nowhere') this.#context.log.debug({ node: node.name }, 'purge waits for the session');
-    });
+    this.#deliver(asker, purgeRequest(node, prefixes, requestId));
   }
+}
+
+/** Whether an acknowledged purge is about what was told. */
+export function covers(
+  { order, prefixes }: Acknowledged,
+  told: { readonly prefix: Prefix; readonly order: number },
+): boolean {
+  return told.order <= order && prefixes.some((one) => containsPrefix(one, told.prefix));
 }

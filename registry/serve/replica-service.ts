@@ -4,18 +4,11 @@ import { parseNodeId } from '#proto/model/names.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import type { ReplicaRecord } from '#registry/decide/records.ts';
 import type { Authenticate } from './caller.ts';
-import { after, seconds, toMilliseconds } from '#proto/model/time.ts';
-import { purgedBy } from '#registry/decide/purge.ts';
-import type { Answers } from './answers.ts';
 import type { NhrpParts } from './nhrp-service.ts';
 import { unary } from './unary.ts';
 
-interface ReplicaParts extends NhrpParts {
-  readonly answers: Answers;
-}
-
 /** What other replicas ask of the sessions here. */
-export function replicaService(parts: ReplicaParts, authenticate: Authenticate): ReplicaServiceServer {
+export function replicaService(parts: NhrpParts, authenticate: Authenticate): ReplicaServiceServer {
   const { context, sessions } = parts;
   return {
     push: unary(context, authenticate, ['registry'], (request) => {
@@ -41,21 +34,11 @@ function isMeant(self: ReplicaRecord, { replicaId }: { readonly replicaId: strin
   return fail('wrong-replica', `this is replica ${self.id}, not ${replicaId}: ${help}`);
 }
 
-/** What another replica begins to purge is purged from here on: here the acknowledgement arrives. */
-export function push(
-  { context, sessions, responder, answers }: ReplicaParts,
-  request: PushRequest,
-): Result<PushResponse> {
+/** A message for a node whose session is here. */
+export function push({ responder }: Pick<NhrpParts, 'responder'>, request: PushRequest): Result<PushResponse> {
   const node = parseNodeId(request.nodeId);
   if (!node.ok) return node;
   const message = request.message && decodeRegistryMessage(request.message);
   if (!message?.ok || message.value.type !== 'nhrp') return fail('bad-request', 'message: must be an NHRP message');
-  const { body } = message.value.message;
-  if (body.type === 'purge-request') {
-    const delivered = sessions.open.has(node.value);
-    const holding = context.store.snapshot().overlay?.holdingTime ?? seconds(0);
-    if (delivered) answers.purge(node.value, purgedBy(body), after(context.clock.now(), toMilliseconds(holding)));
-    return ok({ delivered });
-  }
   return ok({ delivered: responder.relay(node.value, message.value.message) });
 }

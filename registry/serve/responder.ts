@@ -10,11 +10,11 @@ import { ok } from '#proto/model/result.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { admit } from '#registry/decide/admit.ts';
-import { reachableBy } from '#registry/decide/node.ts';
 import { purgeByNode } from '#registry/decide/purge.ts';
 import { refuseAll, register, type RegistrationOutcome } from '#registry/decide/register.ts';
 import { errorAbout } from '#registry/decide/reply.ts';
 import { resolve, targetOf } from '#registry/decide/resolve.ts';
+import { introduced } from '#registry/decide/told.ts';
 import { relayed, type Server } from '#registry/decide/transit.ts';
 import type { Answers } from './answers.ts';
 import { decideAndCommit } from './commit.ts';
@@ -106,14 +106,16 @@ export class Responder {
       return false;
     }
     const delivered = this.#sessions.deliverHere(to, onward);
-    if (delivered) this.rememberIntroduction(to, onward);
+    if (delivered) this.#rememberIntroduction(to, onward);
     return delivered;
   }
 
   /** The session is over. */
   forget(session: Session): void {
     this.#queues.forget(session);
-    if (!this.#sessions.open.has(session.node)) this.#observations.forget(session.node);
+    if (this.#sessions.open.has(session.node)) return;
+    this.#observations.forget(session.node);
+    this.#answers.forget(session.node);
   }
 
   async #nhrp(session: Session, message: AnyNhrp): Promise<void> {
@@ -195,20 +197,16 @@ export class Responder {
     if (outcome.forward) {
       const { to, message } = outcome.forward;
       void this.#sessions.deliver(to, message).then((delivery) => {
-        if (delivery === 'here') this.rememberIntroduction(to, message);
+        if (delivery === 'here') this.#rememberIntroduction(to, message);
       });
     }
     this.#send(session, outcome.reply);
   }
 
-  /** The node that was asked for learned of the asker: of all that leads to it. */
-  rememberIntroduction(to: NodeId, message: NhrpMessage): void {
-    if (message.body.type !== 'resolution-request' || !message.body.target) return;
-    const snapshot = this.#context.store.snapshot();
-    const asker = snapshot.nodes.get(message.body.target.node);
-    if (!asker) return;
-    for (const prefix of reachableBy(asker, snapshot.bindings.get(asker.id)))
-      this.#answers.remember(to, prefix, asker.id);
+  /** The node that was asked for learned of the asker. */
+  #rememberIntroduction(to: NodeId, message: NhrpMessage): void {
+    const told = introduced(message);
+    if (told) this.#answers.remember(to, told.prefix, told.about);
   }
 
   async #purge(

@@ -7,7 +7,6 @@ import { NhrpServiceService } from '#proto/gen/dmwg/v1/nhrp.ts';
 import { ReplicaServiceService } from '#proto/gen/dmwg/v1/replica.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { adminService } from './admin.ts';
-import type { Answers } from './answers.ts';
 import { type Authenticate, byCertificate, onceReady, trustSocket } from './caller.ts';
 import { enrolmentService } from './enrolment.ts';
 import type { Health } from './health.ts';
@@ -29,7 +28,6 @@ const options = {
 const longestSocketPath = 107;
 
 export interface ServerParts extends NhrpParts {
-  readonly answers: Answers;
   readonly health: Health;
   /** A FileDescriptorSet; undefined: no reflection. */
   readonly descriptors: Uint8Array | undefined;
@@ -75,13 +73,13 @@ export async function listenSocket(parts: ServerParts, path: string): Promise<Gr
 }
 
 function createServer(parts: ServerParts, authenticate: Authenticate): GrpcServer {
-  const { context, answers: told, health, descriptors } = parts;
+  const { context, health, descriptors } = parts;
   const server = new Server(options);
   const ready = onceReady(authenticate, () => context.store.snapshot());
   server.addService(EnrolmentServiceService, enrolmentService(context, ready));
   server.addService(NhrpServiceService, nhrpService(parts, ready));
   server.addService(QueryServiceService, queryService(context, parts.sessions, authenticate));
-  server.addService(AdminServiceService, adminService(context, told, ready));
+  server.addService(AdminServiceService, adminService(context, ready));
   health.addTo(server);
   if (descriptors) addReflection(server, descriptors);
   return server;

@@ -47,11 +47,11 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
   );
   await requireOwnAddress(context, replicas);
   const sessions = new Sessions(context, replicas);
-  const answers = new Answers(
+  const answers = new Answers({
     context,
-    () => sessions.open.keys(),
-    (node, message) => sessions.deliver(node, message),
-  );
+    sessions: sessions.open,
+    deliver: (node, message) => sessions.deliverHere(node, message),
+  });
   const observations = new Observations(context);
   const complaints = new Complaints(context.clock, context.log);
   const responder = new Responder({ context, sessions, answers, observations, complaints });
@@ -72,7 +72,6 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     sessions,
     responder,
     complaints,
-    answers,
     health,
     descriptors: options.descriptors,
   };
@@ -96,13 +95,12 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     stopSweeping.abort();
     sessions.drain();
     context.traffic.stop();
-    answers.stop();
     observations.stop();
     const swept = new AbortController();
-    void sweeping?.finally(() => {
+    void Promise.all([sweeping, answers.stop()]).finally(() => {
       swept.abort();
     });
-    await Promise.all([...servers.map(shutDown), sweeping && pause(shutdownWithin, swept.signal)]);
+    await Promise.all([...servers.map(shutDown), pause(shutdownWithin, swept.signal)]);
     replicas.close();
     http?.closeAllConnections();
     http?.close();

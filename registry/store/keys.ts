@@ -9,6 +9,11 @@ export function overlayRoot(overlay: string): string {
   return `/dmwg/v1/${encodeURIComponent(overlay)}/`;
 }
 
+/** Beside the overlay's root, as no replica mirrors what is there: which node was told what. */
+export function toldRoot(overlay: string): string {
+  return `/dmwg/told/v1/${encodeURIComponent(overlay)}/`;
+}
+
 /** The first key after all that begin with `root`, which ends with "/". */
 export function prefixEnd(root: string): string {
   return `${root.slice(0, -1)}0`;
@@ -30,6 +35,8 @@ export function keyText(key: Key): string {
       return `tokens/${encodeURIComponent(key.id)}`;
     case 'revocation':
       return `revoked/${key.id}`;
+    case 'clear':
+      return `clears/${encodeURIComponent(key.id)}`;
     case 'session':
       return `sessions/${key.id}`;
     case 'replica':
@@ -66,6 +73,7 @@ export function keyOf(put: Put): Key {
     case 'session':
       return { kind: put.kind, id: put.record.node };
     case 'token':
+    case 'clear':
     case 'replica':
       return { kind: put.kind, id: put.record.id };
     case 'claim-name':
@@ -112,6 +120,8 @@ function readKey(text: string): Key | undefined {
       return withNode('session', first);
     case 'tokens':
       return withText('token', first);
+    case 'clears':
+      return withText('clear', first);
     case 'replicas':
       return withText('replica', first);
     case 'claims':
@@ -126,7 +136,7 @@ function withNode(kind: 'node' | 'binding' | 'revocation' | 'session', text: str
   return id === undefined ? undefined : { kind, id };
 }
 
-function withText(kind: 'token' | 'replica', text: string): Key | undefined {
+function withText(kind: 'token' | 'clear' | 'replica', text: string): Key | undefined {
   try {
     return { kind, id: decodeURIComponent(text) };
   } catch {

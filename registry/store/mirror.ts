@@ -2,6 +2,7 @@
 // however many nodes there are.
 import type {
   BindingRecord,
+  ClearRecord,
   NodeRecord,
   OverlayRecord,
   ReplicaRecord,
@@ -42,6 +43,7 @@ export class Mirror {
   readonly #bindings = new Map<NodeId, BindingRecord>();
   readonly #tokens = new Map<string, TokenRecord>();
   readonly #revoked = new Map<NodeId, RevocationRecord>();
+  readonly #clears = new Map<string, ClearRecord>();
   readonly #sessions = new Map<NodeId, SessionRecord>();
   readonly #replicas = new Map<string, ReplicaRecord>();
   readonly #claimedAddresses = new Map<Address, NodeId>();
@@ -116,6 +118,9 @@ export class Mirror {
       case 'revocation':
         this.#revoked.set(put.record.node, put.record);
         break;
+      case 'clear':
+        this.#clears.set(put.record.id, put.record);
+        break;
       case 'session':
         this.#sessions.set(put.record.node, put.record);
         break;
@@ -150,6 +155,9 @@ export class Mirror {
         break;
       case 'revocation':
         this.#revoked.delete(old.record.node);
+        break;
+      case 'clear':
+        this.#clears.delete(old.record.id);
         break;
       case 'session':
         this.#sessions.delete(old.record.node);
@@ -189,6 +197,7 @@ export class Mirror {
       bindings: this.#bindings,
       tokens: this.#tokens,
       revoked: this.#revoked,
+      clears: this.#clears,
       sessions: this.#sessions,
       replicas: this.#replicas,
       nodeByName: this.#nodeByName,
@@ -223,6 +232,7 @@ function touchOf(put: Put): StoreChange {
     case 'session':
       return { kind: put.kind, id: put.record.node };
     case 'token':
+    case 'clear':
     case 'replica':
       return { kind: put.kind, id: put.record.id };
     default:

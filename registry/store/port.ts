@@ -2,6 +2,7 @@
 import type { NodeId } from '#proto/model/names.ts';
 import type { Result } from '#proto/model/result.ts';
 import type { Snapshot, Transaction } from '#registry/decide/state.ts';
+import type { ToldRecord } from '#registry/decide/told.ts';
 
 export type { Key, Put, Snapshot, Transaction } from '#registry/decide/state.ts';
 
@@ -10,7 +11,7 @@ export type StoreChange =
   | { readonly kind: 'overlay' }
   /** A claim counts as a change of its node. */
   | { readonly kind: 'node' | 'binding' | 'revocation' | 'session'; readonly id: NodeId }
-  | { readonly kind: 'token' | 'replica'; readonly id: string }
+  | { readonly kind: 'token' | 'clear' | 'replica'; readonly id: string }
   /** A full resynchronisation after changes were missed: look at everything. */
   | { readonly kind: 'all' };
 
@@ -29,6 +30,19 @@ export interface Store {
    * - "refused": etcd does not take the transaction (no right to write, more than its 128 operations); nothing was written.
    */
   commit(transaction: Transaction): Promise<Result<void>>;
+  /** Which node was told what. */
+  readonly told: ToldStore;
   /** False while etcd does not answer or is not followed. Right after an outage the mirror may lag for one replay more. */
   healthy(): boolean;
+}
+
+/**
+ * What nodes were told, kept apart: only the replica with a node's session needs it, so no replica mirrors it. It goes when its time is
+ * over.
+ */
+export interface ToldStore {
+  /** All that a node was told, by whatever replica. What this version cannot read is left out. Fault: "unavailable". */
+  read(asker: NodeId): Promise<Result<ToldRecord[]>>;
+  /** Replaces these records, in one transaction: at most 128. Faults: "unavailable", "refused". */
+  write(records: readonly ToldRecord[]): Promise<Result<void>>;
 }

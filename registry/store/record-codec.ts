@@ -7,6 +7,7 @@ import type { Key, Put } from './port.ts';
 import {
   bindingSchema,
   claimSchema,
+  clearSchema,
   nodeSchema,
   overlaySchema,
   replicaSchema,
@@ -72,6 +73,8 @@ function readRecord(key: Key, value: unknown): Result<Put> {
       return read(key, tokenSchema, value, (record) => ({ kind: 'token', record }));
     case 'revocation':
       return read(key, revocationSchema, value, (record) => ({ kind: 'revocation', record }));
+    case 'clear':
+      return read(key, clearSchema, value, (record) => ({ kind: 'clear', record }));
     case 'session':
       return read(key, sessionSchema, value, (record) => ({ kind: 'session', record }));
     case 'replica':

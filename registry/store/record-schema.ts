@@ -3,6 +3,7 @@
 import * as z from 'zod';
 import type {
   BindingRecord,
+  ClearRecord,
   NodeRecord,
   ObservedRecord,
   OverlayRecord,
@@ -115,11 +116,24 @@ export const revocationSchema: z.ZodType<RevocationRecord> = z.strictObject({
   prefixes: z.array(prefix).default([]),
 });
 
+export const clearSchema: z.ZodType<ClearRecord> = z.strictObject({
+  id: z.string().min(1),
+  classes: z.array(prefix),
+  after: count,
+  until: timestamp,
+});
+
 export const sessionSchema: z.ZodType<SessionRecord> = z.strictObject({ node: nodeId, replica: z.string().min(1) });
 
 export const replicaSchema: z.ZodType<ReplicaRecord> = z.strictObject({ id: z.string().min(1), address: z.string() });
 
 export const claimSchema = z.strictObject({ node: nodeId });
+
+/** Of one node about another: [prefix, mark, revision, until] each. */
+export const toldSchema = z.strictObject({
+  v: z.literal(1),
+  answers: z.array(z.tuple([prefix, z.string(), count, timestamp])),
+});
 
 function text<T>(parse: (value: string) => Result<T>) {
   return z.string().transform(parsed(parse));

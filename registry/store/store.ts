@@ -16,6 +16,7 @@ import { Mirror } from './mirror.ts';
 import type { Key, Store } from './port.ts';
 import { Reflector } from './reflector.ts';
 import { settleBefore } from './retry.ts';
+import { ToldKeys } from './told.ts';
 
 /** Milliseconds; a program that stops has little time. */
 const closeWithin = 1000;
@@ -99,6 +100,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
           reflector.relist();
         },
       }),
+    told: new ToldKeys({ etcd, overlay, clock, logger }),
     healthy: () => reflector.following() && lease.fresh(),
     close,
   };

@@ -213,7 +213,7 @@ test('whatever happens, the registry holds what the model holds, and caches come
         await world.pass(holdingTime + 70_000);
         assert.deepEqual(world.untrue(), [], 'all caches have come to the truth');
       } finally {
-        world.stop();
+        await world.stop();
       }
     }),
     { numRuns: 60 },

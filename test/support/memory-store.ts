@@ -2,8 +2,9 @@
 // what the store on etcd does.
 import { describeKey, keyOf, keyText } from '#registry/store/keys.ts';
 import { Mirror, type MirrorChange } from '#registry/store/mirror.ts';
-import type { Key, Store, StoreChange, Transaction } from '#registry/store/port.ts';
+import type { Key, Store, StoreChange, ToldStore, Transaction } from '#registry/store/port.ts';
 import type { ReplicaRecord } from '#registry/decide/records.ts';
+import type { ToldRecord } from '#registry/decide/told.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 
 export interface MemoryStore extends Store {
@@ -51,6 +52,25 @@ export function createMemoryStore(): MemoryStore {
 
   const known = (key: Key): bigint => mirror.entry(keyText(key))?.revision ?? 0n;
 
+  const records = new Map<string, ToldRecord>();
+  const told: ToldStore = {
+    async read(asker) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (away) return fail('unavailable', 'etcd: the store is away');
+      return ok([...records.values()].filter((record) => record.asker === asker));
+    },
+    async write(changed) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (away) return fail('unavailable', 'etcd: the store is away');
+      if (changed.length > mostOperations) return fail('refused', 'etcd: too many operations in txn request');
+      for (const record of changed) {
+        if (record.answers.length > 0) records.set(`${record.asker}/${record.about}`, record);
+        else records.delete(`${record.asker}/${record.about}`);
+      }
+      return ok(undefined);
+    },
+  };
+
   const viewOf = (replica: object): Store => ({
     snapshot: () => mirror.snapshot(),
     onChange(listener) {
@@ -77,6 +97,7 @@ export function createMemoryStore(): MemoryStore {
       apply(transaction, replica);
       return ok(undefined);
     },
+    told,
     healthy: () => !away,
   });
 

@@ -8,20 +8,23 @@ import { createLogger } from '#proto/kit/log.ts';
 import { containsAddress, hostPrefix, networkOf, type Prefix, prefixOf } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
+import { fail } from '#proto/model/result.ts';
 import { type Instant, milliseconds, seconds, type Timestamp } from '#proto/model/time.ts';
 import { expired, lose } from '#registry/decide/expire.ts';
-import { liveBinding, multipointOf, reachableBy } from '#registry/decide/node.ts';
+import { liveBinding, multipointOf } from '#registry/decide/node.ts';
 import { purgeByNode } from '#registry/decide/purge.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import { register } from '#registry/decide/register.ts';
 import { resolve } from '#registry/decide/resolve.ts';
 import { scopeOf } from '#registry/decide/scope.ts';
 import type { Transaction } from '#registry/decide/state.ts';
+import { introduced, type ToldRecord } from '#registry/decide/told.ts';
 import { serverOf } from '#registry/decide/transit.ts';
 import { Answers } from '#registry/serve/answers.ts';
 import { config as storyConfig, key, selfOf } from './agent-story.ts';
 import { createMemoryStore } from './memory-store.ts';
 import type { Claim } from './nhrp-model.ts';
+import { until } from './poll.ts';
 import { enrolled, nodeRecord, overlayRecord, prefix } from './registry-fixtures.ts';
 
 /** What the network does to the next messages: true loses one, a number is how often one comes. */
@@ -44,6 +47,7 @@ export class World {
   readonly store = createMemoryStore();
   readonly agents = new Map<number, Agent>();
   readonly #replicas: Answers[];
+  readonly #lives: AbortController[];
   #now = 1_000_000;
   #weather: Weather = [];
   readonly #clock = {
@@ -55,7 +59,8 @@ export class World {
   constructor(claims: readonly Claim[], holdingTime: number) {
     const overlay = overlayRecord({ holdingTime: seconds(holdingTime / 1000) });
     this.store.force({ put: [{ kind: 'overlay', record: overlay }] });
-    this.#replicas = [0, 1].map((index) => this.#replica(index));
+    this.#lives = [0, 1].map(() => new AbortController());
+    this.#replicas = this.#lives.map(({ signal }, index) => this.#replica(index, signal));
     for (const number of new Set(claims.map(({ node }) => node))) {
       const record = nodeRecord(number, {
         address6: undefined,
@@ -83,7 +88,9 @@ export class World {
 
   async connect(number: number, replica: number): Promise<void> {
     const agent = this.agent(number);
+    const before = agent.replica;
     agent.replica = replica;
+    if (before !== undefined && before !== replica) this.#replicas[before]?.forget(agent.record.id);
     const { address, prefixes } = agent.record;
     const config = {
       ...storyConfig,
@@ -103,6 +110,7 @@ export class World {
   /** The session breaks, and the node is lost until it registers again. */
   async disconnect(number: number): Promise<void> {
     const agent = this.agent(number);
+    if (agent.replica !== undefined) this.#replicas[agent.replica]?.forget(agent.record.id);
     agent.replica = undefined;
     await this.#tell(agent, { kind: 'disconnected' });
     const lost = lose(this.store.snapshot(), agent.record.id, this.#clock.date());
@@ -110,10 +118,15 @@ export class World {
     await this.settle();
   }
 
-  /** A replica dies with all that it remembered. */
+  /** A replica dies with all that it remembered; what is a moment old is in the store. */
   async crash(replica: number): Promise<number[]> {
-    this.#replicas[replica]?.stop();
-    this.#replicas[replica] = this.#replica(replica);
+    const dying = this.#replicas[replica];
+    await until('the store has what was told', () => dying?.unwritten === 0, { within: 10_000, every: 2 });
+    this.#lives[replica]?.abort();
+    await dying?.stop();
+    const life = new AbortController();
+    this.#lives[replica] = life;
+    this.#replicas[replica] = this.#replica(replica, life.signal);
     const its = [...this.agents].filter(([, agent]) => agent.replica === replica).map(([number]) => number);
     for (const number of its) {
       const agent = this.agent(number);
@@ -155,8 +168,6 @@ export class World {
       this.#now = Math.min(end, this.#now + 5000);
       for (const { transaction } of expired(this.store.snapshot(), this.#clock.date())) await this.#commit(transaction);
       for (const agent of this.agents.values()) await this.#tell(agent, { kind: 'tick' });
-      for (const [index, answers] of this.#replicas.entries())
-        for (const agent of this.agents.values()) if (agent.replica === index) answers.resume(agent.record.id);
       await this.settle();
     }
   }
@@ -166,8 +177,8 @@ export class World {
     for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  stop(): void {
-    for (const answers of this.#replicas) answers.stop();
+  async stop(): Promise<void> {
+    for (const answers of this.#replicas) await answers.stop();
   }
 
   /** "node prefix" of what an agent holds although its time is over. */
@@ -198,17 +209,28 @@ export class World {
     );
   }
 
-  #replica(index: number): Answers {
-    const here = () =>
-      [...this.agents.values()].filter((agent) => agent.replica === index).map(({ record }) => record.id);
-    return new Answers({ store: this.store, clock: this.#clock, log }, here, async (node, message) => {
+  #replica(index: number, life: AbortSignal): Answers {
+    const here = (node: NodeId): Agent | undefined => {
       const agent = this.#byId(node);
-      if (agent?.replica === undefined) return 'nowhere';
-      // A push to another replica either gets there or is known not to; a session may lose what is under way.
-      if (agent.replica !== index && this.#luck() === 0) return 'nowhere';
-      for (let times = agent.replica === index ? this.#luck() : 1; times > 0; times--)
-        await this.#arrive(agent, message);
-      return agent.replica === index ? 'here' : 'elsewhere';
+      return agent?.replica === index ? agent : undefined;
+    };
+    const { told } = this.store;
+    const gone = fail('unavailable', 'this replica crashed');
+    const alive = {
+      read: async (asker: NodeId) => (life.aborted ? gone : told.read(asker)),
+      write: async (records: readonly ToldRecord[]) => (life.aborted ? gone : told.write(records)),
+    };
+    return new Answers({
+      context: { store: { ...this.store, told: alive }, clock: this.#clock, log },
+      sessions: {
+        has: (node) => here(node) !== undefined,
+        keys: () => new Set([...this.agents.values()].map(({ record }) => record.id).filter(here)).keys(),
+      },
+      deliver: (node, message) => {
+        const agent = here(node);
+        // A session may lose what is under way.
+        for (let times = agent ? this.#luck() : 0; agent && times > 0; times--) void this.#arrive(agent, message);
+      },
     });
   }
 
@@ -257,8 +279,8 @@ export class World {
         const target = outcome.forward && this.#byId(outcome.forward.to);
         const replica = target?.replica === undefined ? undefined : this.#replicas[target.replica];
         if (outcome.forward && target && replica) {
-          for (const one of reachableBy(agent.record, snapshot.bindings.get(agent.record.id)))
-            replica.remember(target.record.id, one, agent.record.id);
+          const told = introduced(outcome.forward.message);
+          if (told) replica.remember(target.record.id, told.prefix, told.about);
           if (this.#luck() > 0) await this.#arrive(target, outcome.forward.message);
         }
         return [outcome.reply];

@@ -7,7 +7,7 @@ import { claimSessions, type OpenSession } from '#registry/decide/claim-sessions
 import { expired, forgettable, lose, revive, sweeps, unheld } from '#registry/decide/expire.ts';
 import { remaining } from '#registry/decide/node.ts';
 import { commonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
-import { isStale, purgeByNode, toldNow } from '#registry/decide/purge.ts';
+import { purgeByNode } from '#registry/decide/purge.ts';
 import type { Put } from '#registry/decide/state.ts';
 import { setOverlay } from '#registry/decide/set-overlay.ts';
 import { bindingRows, nodeRows, routeRows } from '#registry/decide/visible.ts';
@@ -138,24 +138,6 @@ test('session records follow the sessions: new ones are written, ended ones go, 
 test('a replica whose record is gone writes it again', () => {
   const claims = claimSessions(storeOf().snapshot(), self, open());
   assert.deepEqual(claims.transactions[0]?.transaction.put, [{ kind: 'replica', record: self }]);
-});
-
-test('what was told is stale when its binding goes or changes or another node takes a part of it, not when it roams', () => {
-  const binding = bindingRecord(1, { prefixes: [prefix('10.1.0.0/16')] });
-  const store = storeOf(...enrolled(one, binding));
-  const told = toldNow(store.snapshot(), prefix('10.1.0.0/16'), one.id, at(0));
-  assert.ok(told);
-  const stale = (...put: Put[]): boolean => {
-    const changed = storeOf(...enrolled(one, binding), ...put);
-    return isStale(changed.snapshot(), told, at(0));
-  };
-  const roamed = { ...binding, interfaces: [multipoint('node-1', ['192.0.2.9:9'])] };
-  assert.equal(stale(), false);
-  assert.equal(stale({ kind: 'binding', record: roamed }), false);
-  assert.equal(stale({ kind: 'binding', record: { ...binding, interfaces: [multipoint('new')] } }), true);
-  assert.equal(stale({ kind: 'binding', record: { ...binding, prefixes: [] } }), true);
-  assert.equal(stale(...enrolled(nodeRecord(2), bindingRecord(2, { prefixes: [prefix('10.1.7.0/24')] }))), true);
-  assert.equal(isStale(storeOf().snapshot(), told, at(0)), true);
 });
 
 test('a node withdraws a class of its prefixes, or all of itself, and nothing of others', async () => {
