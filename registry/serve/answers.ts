@@ -103,6 +103,11 @@ export class Answers {
     }
   }
 
+  /** Repeats the purges that are due, which happens by itself as time goes on. */
+  repeat(): void {
+    this.#purges.repeat();
+  }
+
   /** The node has a session here: what it must forget goes out as soon as it is known. */
   resume(asker: NodeId): void {
     this.#blanket.resume(asker);

@@ -91,11 +91,12 @@ export class Purges {
   #sendSoon(): void {
     this.#soon ??= setImmediate(() => {
       this.#soon = undefined;
-      this.#send();
+      this.repeat();
     });
   }
 
-  #send(): void {
+  /** Sends what is due; its own timer calls it, too. */
+  repeat(): void {
     const now = this.#context.clock.now();
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -109,7 +110,7 @@ export class Purges {
     if (!Number.isFinite(next)) return;
     const wait = Math.max(10, next - now);
     this.#timer = setTimeout(() => {
-      this.#send();
+      this.repeat();
     }, wait).unref();
   }
 

@@ -90,7 +90,7 @@ export class World {
     const agent = this.agent(number);
     const before = agent.replica;
     agent.replica = replica;
-    if (before !== undefined && before !== replica) this.#replicas[before]?.forget(agent.record.id);
+    if (before !== replica) await this.#forget(agent, before);
     const { address, prefixes } = agent.record;
     const config = {
       ...storyConfig,
@@ -110,8 +110,9 @@ export class World {
   /** The session breaks, and the node is lost until it registers again. */
   async disconnect(number: number): Promise<void> {
     const agent = this.agent(number);
-    if (agent.replica !== undefined) this.#replicas[agent.replica]?.forget(agent.record.id);
+    const before = agent.replica;
     agent.replica = undefined;
+    await this.#forget(agent, before);
     await this.#tell(agent, { kind: 'disconnected' });
     const lost = lose(this.store.snapshot(), agent.record.id, this.#clock.date());
     if (lost) await this.#commit(lost);
@@ -121,7 +122,7 @@ export class World {
   /** A replica dies with all that it remembered; what is a moment old is in the store. */
   async crash(replica: number): Promise<number[]> {
     const dying = this.#replicas[replica];
-    await until('the store has what was told', () => dying?.unwritten === 0, { within: 10_000, every: 2 });
+    await this.#written(replica);
     this.#lives[replica]?.abort();
     await dying?.stop();
     const life = new AbortController();
@@ -168,6 +169,7 @@ export class World {
       this.#now = Math.min(end, this.#now + 5000);
       for (const { transaction } of expired(this.store.snapshot(), this.#clock.date())) await this.#commit(transaction);
       for (const agent of this.agents.values()) await this.#tell(agent, { kind: 'tick' });
+      for (const answers of this.#replicas) answers.repeat();
       await this.settle();
     }
   }
@@ -232,6 +234,19 @@ export class World {
         for (let times = agent ? this.#luck() : 0; agent && times > 0; times--) void this.#arrive(agent, message);
       },
     });
+  }
+
+  /** The session ended at this replica. */
+  async #forget(agent: Agent, replica: number | undefined): Promise<void> {
+    if (replica === undefined) return;
+    this.#replicas[replica]?.forget(agent.record.id);
+    await this.#written(replica);
+  }
+
+  /** A moment passes, in which the replica writes what it told. */
+  async #written(replica: number): Promise<void> {
+    const answers = this.#replicas[replica];
+    await until('the store has what was told', () => answers?.unwritten === 0, { within: 10_000, every: 2 });
   }
 
   #byId(id: NodeId): Agent | undefined {
