@@ -132,10 +132,12 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
       nodes: { help: 'Enrolled nodes', read: () => store.snapshot().nodes.size },
       bindings: { help: 'Bindings', read: () => store.snapshot().bindings.size },
       sessions: { help: 'Sessions at this replica', read: () => sessions() },
+      unwritten_answers: { help: 'Nodes whose answers are not in etcd yet', read: () => unwritten() },
       store_healthy: { help: '1 while etcd answers', read: () => (store.healthy() ? 1 : 0) },
     }),
   };
   let sessions = (): number => 0;
+  let unwritten = (): number => 0;
   if (signal.aborted) return;
   const serving = await serve(context, {
     certificate,
@@ -145,6 +147,7 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
     descriptors: await readDescriptors(),
   });
   sessions = () => serving.sessions.open.size;
+  unwritten = () => serving.answers.unwritten;
   undo.push(() => serving.stop());
   context.events.add('registry.started', '', `version ${version}, replica ${self.id}`);
 }

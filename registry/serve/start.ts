@@ -28,6 +28,7 @@ export interface Serving {
   /** The port of `listen`. */
   readonly port: number;
   readonly sessions: Sessions;
+  readonly answers: Answers;
   /** Says goodbye to the nodes at once and stops, within a second. What the store says of them stays as it is: they will be back. */
   stop(): Promise<void>;
 }
@@ -112,7 +113,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     servers.push(server);
     if (options.http) http = await startHttp(context, options.http.host, options.http.port);
     sweeping = sweeper.run(stopSweeping.signal);
-    return { port, sessions, stop };
+    return { port, sessions, answers, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -4,6 +4,7 @@ import test, { type TestContext } from 'node:test';
 import { hostPrefix } from '#proto/model/address.ts';
 import { ok, type Result } from '#proto/model/result.ts';
 import { keyOf } from '#registry/store/keys.ts';
+import type { ToldRecord } from '#registry/decide/told.ts';
 import type { Key, Put, Store, StoreChange, Transaction } from '#registry/store/port.ts';
 import { until } from '#test/support/poll.ts';
 import {
@@ -64,15 +65,16 @@ export function storeSuite(kind: string, backingFor: (t: TestContext) => Promise
       { kind: 'binding', record: bindingRecord(1, { lostAt: at(7) }) },
       { kind: 'token', record: tokenRecord() },
       { kind: 'revocation', record: revocationRecord(2, { at: at(5), reason: 'left' }) },
+      { kind: 'clear', record: { id: 'x', classes: [prefix('10.1.0.0/16')], after: 3, until: at(9) } },
       { kind: 'session', record: { node: nodeId(1), replica: 'a' } },
       { kind: 'claim-address', address: address('10.99.0.1'), node: nodeId(1) },
       { kind: 'claim-prefix', prefix: prefix('10.1.0.0/16'), node: nodeId(1) },
     ];
     succeeded(await store.commit(transaction({ put: puts })));
     const read = (): unknown[] => {
-      const { overlay, nodes, bindings, tokens, revoked, sessions, claimedAddresses, claimedPrefixes } =
+      const { overlay, nodes, bindings, tokens, revoked, clears, sessions, claimedAddresses, claimedPrefixes } =
         store.snapshot();
-      const records = [nodes, bindings, tokens, revoked, sessions].flatMap((map) => [...map.values()]);
+      const records = [nodes, bindings, tokens, revoked, clears, sessions].flatMap((map) => [...map.values()]);
       return [overlay, ...records, ...claimedAddresses, ...claimedPrefixes];
     };
     const records = puts.flatMap((put) => ('record' in put ? [put.record] : []));
@@ -83,6 +85,37 @@ export function storeSuite(kind: string, backingFor: (t: TestContext) => Promise
     assert.deepEqual(read(), [...records, ...claims]);
     succeeded(await store.commit(transaction({ delete: puts.map(keyOf) })));
     assert.deepEqual(read(), [undefined]);
+  });
+
+  contract('what nodes were told is kept apart, for whoever asks, and changes nothing else', async (_, backing) => {
+    const [a, b] = await pair(backing);
+    const told = (asker: number, about: number, ...networks: string[]): ToldRecord => {
+      const answers = networks.map((network) => ({
+        prefix: prefix(network),
+        mark: `mark ${network}`,
+        revision: 7,
+        until: at(Date.now() + 60_000),
+      }));
+      return { asker: nodeId(asker), about: nodeId(about), answers };
+    };
+    const records = [told(1, 2, '10.2.0.0/16', '10.99.0.2/32'), told(1, 3, '10.3.0.0/16'), told(11, 2, '10.2.0.0/16')];
+    const changes: StoreChange[] = [];
+    b.onChange((batch) => changes.push(...batch));
+    const { revision } = b.snapshot();
+    succeeded(await a.told.write(records));
+    const read = async (asker: number): Promise<unknown> => {
+      const found = await b.told.read(nodeId(asker));
+      assert.ok(found.ok);
+      return found.value.sort((one, other) => (one.about < other.about ? -1 : 1));
+    };
+    assert.deepEqual(await read(1), records.slice(0, 2));
+    assert.deepEqual(await read(11), records.slice(2));
+    assert.deepEqual(await read(2), []);
+    const changed = told(1, 3, '10.3.7.0/24');
+    succeeded(await b.told.write([told(1, 2), changed]));
+    assert.deepEqual(await read(1), [changed]);
+    assert.deepEqual(changes, []);
+    assert.equal(b.snapshot().revision, revision);
   });
 
   contract('the indexes follow the records', async (_, backing) => {

@@ -166,7 +166,7 @@ async function etcdctl(endpoint: string, args: readonly string[]): Promise<strin
 }
 
 /** Different ports that were free a moment ago. */
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   const ports: number[] = [];
   for (const server of servers) {

@@ -142,9 +142,9 @@ export function call<Q, A>(method: Unary<Q, A>, request: Q): Promise<A> {
   });
 }
 
-async function enrol(
+export async function enrol(
   address: string,
-  ca: CertificateAuthority,
+  ca: Pick<CertificateAuthority, 'certificate'>,
   text: string,
   parts: Partial<EnrolRequest>,
 ): Promise<EnrolledNode> {
@@ -191,7 +191,7 @@ export interface NodeSession {
   close(): void;
 }
 
-function openSession(address: string, identity: ClientIdentity): NodeSession {
+export function openSession(address: string, identity: ClientIdentity): NodeSession {
   const client = new NhrpServiceClient(address, registryCredentials(identity), registryChannelOptions(address));
   const stream: ClientDuplexStream<SessionRequest, SessionResponse> = client.session();
   const received: RegistryMessage[] = [];
