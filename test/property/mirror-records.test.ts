@@ -117,6 +117,9 @@ const put: fc.Arbitrary<Put> = fc.oneof(
         record: { node, name, at, reason, address: own, address6: undefined, prefixes },
       }),
     ),
+  fc
+    .tuple(word, fc.array(prefix), natural, moment)
+    .map(([id, classes, after, until]): Put => ({ kind: 'clear', record: { id, classes, after, until } })),
   fc.tuple(nodeId, word).map(([node, replica]): Put => ({ kind: 'session', record: { node, replica } })),
   fc.tuple(word, word).map(([id, host]): Put => ({ kind: 'replica', record: { id, address: host } })),
   fc.tuple(nodeName, nodeId).map(([name, node]): Put => ({ kind: 'claim-name', name, node })),

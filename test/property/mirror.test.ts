@@ -86,6 +86,7 @@ function rebuild(puts: readonly Put[], revision: bigint): unknown {
     bindings: bindings.map((one) => [one.node, one]),
     tokens: of('token').map(({ record }) => [record.id, record]),
     revoked: of('revocation').map(({ record }) => [record.node, record]),
+    clears: of('clear').map(({ record }) => [record.id, record]),
     sessions: of('session').map(({ record }) => [record.node, record]),
     replicas: of('replica').map(({ record }) => [record.id, record]),
     nodeByName: lowest(nodes.map((one) => [one.name, one.id])),
