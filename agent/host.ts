@@ -8,6 +8,7 @@ import { diff } from './decide/diff.ts';
 import { firewallTable, type HostState, nothing } from './decide/host.ts';
 import type { KernelRoute, RouteSelector } from './decide/kernel-routes.ts';
 import { execute } from './io/exec.ts';
+import { createIpProgram } from './io/ip-program.ts';
 import { createKeyStore } from './io/state-dir-keys.ts';
 import { procSysctls } from './io/sysctl.ts';
 import type { World } from './world.ts';
@@ -26,6 +27,7 @@ export function createHost(stateDir: string, interfacePrefix: string): Host {
   const table = firewallTable(interfacePrefix);
   const hands = {
     run: execute,
+    ip: createIpProgram(),
     sysctls: procSysctls,
     wireguard: createWireguard({ run: execute, sysctls: procSysctls }),
     keyFile: (name: string) => join(stateDir, 'keys', `${name}.key`),

@@ -3,8 +3,8 @@
 // proto/model, proto/kit and the port types of agent/io. What fails is told, and never keeps the rest from being done.
 import { errorText } from '#proto/kit/errors.ts';
 import type { Change } from '#agent/decide/change.ts';
-import type { Run, Sysctls } from '#agent/io/host-port.ts';
-import { type Outcome, runIpBatch } from './batch.ts';
+import type { IpProgram, Run, Sysctls } from '#agent/io/host-port.ts';
+import { type Outcome, runInProgram, runIpBatch } from './batch.ts';
 import { type IpChange, ipLine, type PeerChange } from './commands.ts';
 import { removeFirewall, setFirewall } from './firewall.ts';
 import { changePeers } from './peers.ts';
@@ -13,6 +13,8 @@ import type { Wireguard } from './wireguard.ts';
 
 export interface Hands {
   readonly run: Run;
+  /** For routes alone. */
+  readonly ip: IpProgram;
   readonly sysctls: Sysctls;
   readonly wireguard: Wireguard;
   /** Path of the file with the private key of an interface. */
@@ -47,9 +49,9 @@ export async function applyChanges(changes: readonly Change[], hands: Hands): Pr
 async function applyGroup(group: Group, hands: Hands): Promise<Outcome[]> {
   switch (group.tool) {
     case 'ip':
-      return applyIp(group.changes, hands.run);
+      return applyIp(group.changes, hands);
     case 'ip -6':
-      return applyIp(group.changes, hands.run, ['-6']);
+      return applyIp(group.changes, hands, ['-6']);
     case 'wg':
       return applyPeers(group.changes, hands.run);
     case 'other':
@@ -95,8 +97,13 @@ function groups(changes: readonly Change[]): Group[] {
   return found;
 }
 
-async function applyIp(changes: readonly IpChange[], run: Run, options: readonly string[] = []): Promise<Outcome[]> {
-  const outcomes = await runIpBatch(run, changes.map(ipLine), options);
+async function applyIp(
+  changes: readonly IpChange[],
+  { run, ip }: Hands,
+  options: readonly string[] = [],
+): Promise<Outcome[]> {
+  const lines = changes.map(ipLine);
+  const outcomes = changes.every(isRoute) ? await runInProgram(ip, run, lines) : await runIpBatch(run, lines, options);
   return changes.map((change, index) => judge(change, outcomes[index]));
 }
 
@@ -140,6 +147,10 @@ async function applyOther(change: OtherChange, hands: Hands): Promise<Outcome> {
   } catch (error) {
     return errorText(error);
   }
+}
+
+function isRoute({ kind }: IpChange): boolean {
+  return kind === 'add-route' || kind === 'replace-route' || kind === 'remove-route';
 }
 
 /** What is already gone needs no removing. */

@@ -9,6 +9,8 @@ const bfdPort = '3784';
 const setSize = '65536';
 /** Seconds for which an address that was used is not written down again. */
 const longestFresh = 15;
+/** Seconds for which answers to what was just indicated are not. */
+const answerGrace = 1;
 
 interface Chain {
   readonly name: string;
@@ -135,18 +137,20 @@ function border(state: FirewallState): string[] {
 const limit = 'limit rate 500/second burst 1000 packets';
 
 /**
- * Traffic that a hub forwards from spoke to spoke, or that a spoke sends to a hub: one message a pair. When the set is full, adding
- * fails, the rule ends there, and the packet goes on.
+ * Traffic that a hub forwards from spoke to spoke, or that a spoke sends to a hub: one message a pair. Who is indicated sets up both
+ * directions; so the answers, which are soon there, are indicated only if they still come this way after a while. When the
+ * set is full, adding fails, the rule ends there, and the packet goes on.
  */
 function pair(state: FirewallState): string[] {
   const log = `log group ${String(state.nflogGroup)} snaplen 64 queue-threshold 1`;
   const timeout = `timeout ${String(state.indicateAgain)}s`;
   const rules = (ip: 'ip' | 'ip6', set: string, but: readonly string[]): string[] => {
     const both = `${ip} saddr . ${ip} daddr`;
+    const back = `add @${set} { ${ip} daddr . ${ip} saddr timeout ${String(answerGrace)}s }`;
     return [
       `${both} @${set} return`,
       ...but.map((prefix) => `${ip} daddr ${prefix} return`),
-      `meta nfproto ${family(ip)} ${limit} add @${set} { ${both} ${timeout} } ${log} return`,
+      `meta nfproto ${family(ip)} ${limit} add @${set} { ${both} ${timeout} } ${back} ${log} return`,
     ];
   };
   return [

@@ -8,7 +8,7 @@ import { fail, ok, type Result } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { FirewallState, KillSwitch } from './host.ts';
 
-const version = 'v5';
+const version = 'v6';
 const chainName = /^state(\d+)_(.*)$/;
 const chunkLength = 100;
 

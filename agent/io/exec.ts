@@ -86,7 +86,8 @@ export function searchPath(): string {
   return process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin';
 }
 
-function environment(): NodeJS.ProcessEnv {
+/** Of every program that the agent starts. */
+export function environment(): NodeJS.ProcessEnv {
   return { PATH: searchPath(), LC_ALL: 'C' };
 }
 

@@ -23,6 +23,18 @@ export type Follow = (
   signal: AbortSignal,
 ) => Promise<void>;
 
+/**
+ * An `ip -force -batch` that stays. It remembers interfaces by name, also those that were made anew since: a line that failed may
+ * be right, and `forget` makes it start afresh.
+ */
+export interface IpProgram {
+  /** Runs lines, each whatever becomes of the others. Undefined: it ended or hung, and what became of them is not known. Never throws. */
+  readonly run: (
+    lines: readonly string[],
+  ) => Promise<{ readonly stderr: string /** The number of the first line. */; readonly first: number } | undefined>;
+  readonly forget: () => void;
+}
+
 /** Kernel settings by name, "net.ipv4.ip_forward"; as with sysctl(8), a slash stands for the dot in an interface's name. */
 export interface Sysctls {
   /** Undefined when the kernel has no such setting. */

@@ -2,7 +2,7 @@ import { addressValue, type Address, containsPrefix, familyOf, hostPrefix, type 
 import { type Endpoint, endpointAddress, endpointFamily } from '#proto/model/endpoint.ts';
 import type { Rendezvous } from '#proto/model/nhrp.ts';
 import { type Milliseconds, milliseconds } from '#proto/model/time.ts';
-import { multipointOf, observedEndpoints } from './node.ts';
+import { isBehindNat, multipointOf, observedEndpoints } from './node.ts';
 import type { BindingRecord } from './records.ts';
 
 export interface RendezvousSide {
@@ -29,8 +29,8 @@ interface Round {
 }
 
 /**
- * When and where both ends start, so that each has sent before the other's first packet meets its NAT. Kinds of path in
- * order: the LAN that both share, IPv6, IPv4 as hubs see it; the last once more, which heals a start that was late. No
+ * When and where both ends start. Behind two NATs both at once, so that each has sent before the other's first packet meets its
+ * NAT; else as soon as they can. Kinds of path in order: the LAN that both share, IPv6, IPv4 as hubs see it; the last once more, which heals a start that was late. No
  * rounds when nothing is known that both could use.
  */
 export function rendezvous(asker: RendezvousSide, target: RendezvousSide): RendezvousPair {
@@ -39,7 +39,8 @@ export function rendezvous(asker: RendezvousSide, target: RendezvousSide): Rende
   );
   const last = rounds.at(-1);
   if (last) rounds.push(last);
-  const way = (side: RendezvousSide): number => Math.min(side.rtt, longestRtt) / 2;
+  const timed = isBehindNat(asker.binding) && isBehindNat(target.binding);
+  const way = (side: RendezvousSide): number => (timed ? Math.min(side.rtt, longestRtt) / 2 : 0);
   const latest = Math.max(way(asker), way(target));
   const start = (side: RendezvousSide): Milliseconds => milliseconds(Math.round(latest - way(side)));
   return {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type AppliedResult, applyChanges, type Hands } from '#agent/apply/changes.ts';
+import { createIpProgram } from '#agent/io/ip-program.ts';
 import { createWireguard } from '#agent/apply/wireguard.ts';
 import type { Change } from '#agent/decide/change.ts';
 import { diff } from '#agent/decide/diff.ts';
@@ -59,7 +60,9 @@ export async function hostNamespace(t: TestContext): Promise<HostNamespace> {
   const sysctls = namespaceSysctls(run);
   const table = firewallTable(prefix);
   const keyFile = (interfaceName: string): string => join(keys, `${interfaceName}.key`);
-  const hands: Hands = { run, sysctls, wireguard: createWireguard({ run, sysctls }), keyFile, table };
+  const ip = createIpProgram(['ip', 'netns', 'exec', name, 'ip']);
+  t.after(ip.forget);
+  const hands: Hands = { run, ip, sysctls, wireguard: createWireguard({ run, sysctls }), keyFile, table };
   const observe = (desired: HostState = nothing): Promise<HostState> =>
     observeHost({ run, interfacePrefix: prefix, desiredSysctls: desired.sysctls, readSysctl: sysctls.read });
   const apply = (changes: readonly Change[]): Promise<AppliedResult[]> => applyChanges(changes, hands);

@@ -42,12 +42,12 @@ const pair = `  chain pair {
     ip saddr . ip daddr @indicated4 return
     ip daddr 224.0.0.0/4 return
     ip daddr 255.255.255.255 return
-    meta nfproto ipv4 limit rate 500/second burst 1000 packets add @indicated4 { ip saddr . ip daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1 return
+    meta nfproto ipv4 limit rate 500/second burst 1000 packets add @indicated4 { ip saddr . ip daddr timeout 30s } add @indicated4 { ip daddr . ip saddr timeout 1s } log group 109 snaplen 64 queue-threshold 1 return
     ip6 saddr . ip6 daddr @indicated6 return
     ip6 daddr ff00::/8 return
     ip6 daddr fe80::/10 return
     ip6 daddr fd6d:7764:6700::/64 return
-    meta nfproto ipv6 limit rate 500/second burst 1000 packets add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } log group 109 snaplen 64 queue-threshold 1 return
+    meta nfproto ipv6 limit rate 500/second burst 1000 packets add @indicated6 { ip6 saddr . ip6 daddr timeout 30s } add @indicated6 { ip6 daddr . ip6 saddr timeout 1s } log group 109 snaplen 64 queue-threshold 1 return
   }`;
 
 const accounting = (name: string, end: string) => `  chain ${name} {
@@ -85,7 +85,7 @@ ${pair}
     iifname "dmwg0" oifname != "dmwg0" meta nfproto ipv6 drop
     iifname "dmwg0" oifname "dmwg0" jump pair
   }
-  chain state0_v5_dmwg0__109_30__300_dmwg0_fd6dx7764x6700xx/64 {
+  chain state0_v6_dmwg0__109_30__300_dmwg0_fd6dx7764x6700xx/64 {
   }
 }
 `,
@@ -97,7 +97,7 @@ test('a phase 2 spoke that has a table', () => {
     firewallText('dmwg_dmwg', { ...spoke, tunnels: ['dmwg0'] }, spoke),
     `flush table inet dmwg_dmwg
 ${['entering', 'forwarding', 'leaving', 'guard', 'pair', 'source', 'destination'].map((name) => `delete chain inet dmwg_dmwg ${name}`).join('\n')}
-delete chain inet dmwg_dmwg state0_v5__dmwg-h1_109_30_dmwg0_300_dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48
+delete chain inet dmwg_dmwg state0_v6__dmwg-h1_109_30_dmwg0_300_dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48
 table inet dmwg_dmwg {
 ${sets.join('\n')}
   chain guard {
@@ -124,7 +124,7 @@ ${accounting('destination', 'daddr')}
     oifname "dmwg-h1" jump pair
     oifname "dmwg0" jump destination
   }
-  chain state0_v5__dmwg-h1_109_30_dmwg0_300_dmwg-h1.dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48 {
+  chain state0_v6__dmwg-h1_109_30_dmwg0_300_dmwg-h1.dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48 {
   }
 }
 `,

@@ -8,7 +8,7 @@ import type { Change } from '#agent/decide/change.ts';
 import type { PeerState, TunnelState } from '#agent/decide/host.ts';
 import { execute } from '#agent/io/exec.ts';
 import { procSysctls } from '#agent/io/sysctl.ts';
-import { ExecError, type Run, type Sysctls } from '#agent/io/host-port.ts';
+import { ExecError, type IpProgram, type Run, type Sysctls } from '#agent/io/host-port.ts';
 import { parsePrefix } from '#proto/model/address.ts';
 import { parsePublicKey } from '#proto/model/key.ts';
 import { must } from '#proto/model/result.ts';
@@ -53,7 +53,15 @@ function recorder(fails: (command: string) => string | undefined = () => undefin
     children: () => Promise.resolve([]),
   };
   const wireguard = createWireguard({ run, sysctls });
-  const hands: Hands = { run, sysctls, wireguard, keyFile: (name) => `/keys/${name}.key`, table: 'dmwg_dmwg' };
+  const ip: IpProgram = {
+    run: (lines) =>
+      run('ip', ['-stays'], { stdin: lines.join('\n') }).then(
+        () => ({ stderr: '', first: 7 }),
+        (error: unknown) => (error instanceof ExecError ? { stderr: error.stderr, first: 7 } : undefined),
+      ),
+    forget: () => void commands.push('ip forgets'),
+  };
+  const hands: Hands = { run, ip, sysctls, wireguard, keyFile: (name) => `/keys/${name}.key`, table: 'dmwg_dmwg' };
   return { commands, hands };
 }
 
@@ -78,6 +86,24 @@ test('one program a group of changes', async () => {
     `wg set dmwg0 peer ${key(2)} persistent-keepalive 0 allowed-ips 10.1.0.0/16 peer ${key(3)} remove`,
     'ip -force -batch - <<< route add 10.1.0.0/16 dev dmwg0 proto 109 metric 7; ' +
       'route del 10.1.0.0/16 dev dmwg0 proto 109; link del dev dmwg1',
+  ]);
+});
+
+test('routes alone go to the ip that stays, and what fails there to a new one', async () => {
+  const stale = 'Cannot find device "dmwg0"\nCommand failed -:8';
+  const { commands, hands } = recorder((command) => (command.startsWith('ip -stays') ? stale : undefined));
+  const add = (text: string): Change => {
+    return {
+      kind: 'add-route',
+      route: { prefix: prefix(text), interface: 'dmwg0', source: undefined, metric: 7, table: 254 },
+    };
+  };
+  const results = await applyChanges([add('10.1.0.0/16'), add('10.2.0.0/16')], hands);
+  assert.ok(results.every(({ error }) => error === undefined));
+  assert.deepEqual(commands, [
+    'ip -stays <<< route add 10.1.0.0/16 dev dmwg0 proto 109 metric 7; route add 10.2.0.0/16 dev dmwg0 proto 109 metric 7',
+    'ip forgets',
+    'ip -force -batch - <<< route add 10.2.0.0/16 dev dmwg0 proto 109 metric 7',
   ]);
 });
 

@@ -137,6 +137,18 @@ test('a slow node keeps no other waiting for longer than a second', () => {
   assert.equal(outcome.forward?.message.body.target?.rendezvous?.startAfter, 0);
 });
 
+test('unless both are behind a NAT, both start at once', () => {
+  const store = storeOf();
+  const [own] = bindingRecord(2).interfaces;
+  assert.ok(own);
+  const record = bindingRecord(2, { interfaces: [{ ...own, endpoints: [endpoint('198.51.100.2:2002')] }] });
+  store.force({ put: [{ kind: 'binding', record }] });
+  const outcome = ask(store, resolution('10.99.0.1', '10.99.0.2'));
+  assert.equal(replyOf(outcome).target?.nat, false);
+  assert.equal(replyOf(outcome).target?.rendezvous?.startAfter, 0);
+  assert.equal(outcome.forward?.message.body.target?.rendezvous?.startAfter, 0);
+});
+
 test('a target that is not connected is answered, and nobody is told to start', () => {
   const outcome = ask(storeOf(), resolution('10.99.0.1', '10.99.0.2'), { targetRtt: undefined });
   assert.equal(replyOf(outcome).target?.rendezvous, undefined);
