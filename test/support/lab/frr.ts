@@ -10,8 +10,16 @@ import { type Program, run } from './process.ts';
 
 export type FrrDaemon = 'zebra' | 'staticd' | 'bfdd' | 'ospfd' | 'ospf6d' | 'eigrpd' | 'bgpd';
 
-export interface Frr {
+/** A routing daemon, or some, on a host. */
+export interface Router {
   readonly host: Host;
+  /** What its programs have printed. */
+  log(): string;
+  /** The routes that it made go with it. */
+  stop(): Promise<void>;
+}
+
+export interface Frr extends Router {
   /** What `show ... json` prints. */
   show(command: string): Promise<unknown>;
   /** What a command prints as text. */
@@ -22,9 +30,6 @@ export interface Frr {
   daemon(name: FrrDaemon): Program;
   /** Starts a daemon that has ended, with the configuration that the router began with. */
   restart(name: FrrDaemon): Promise<void>;
-  /** What its daemons have logged. */
-  log(): string;
-  stop(): Promise<void>;
 }
 
 export interface FrrOptions {
@@ -86,7 +91,7 @@ export async function startFrr(host: Host, { config, daemons }: FrrOptions): Pro
     log: () => all.map(({ program }) => program.stderr() + program.stdout()).join(''),
     stop: async () => {
       for (const { name, program } of all.reverse()) {
-        await program.stop('SIGKILL');
+        await program.stop();
         await rm(join(crashLogs, `${name}.${String(program.pid)}`), { recursive: true, force: true });
       }
       await rmdir(crashLogs).catch(() => undefined); // Others may have theirs there.
