@@ -1,10 +1,11 @@
-// Two branches whose LANs are routed by real daemons, joined by the overlay. Branch a has two routers (a, and a2 as its backup),
-// branch b has one. In each LAN (eth1) there is a router of its own, ra and rb, with a network behind it (eth2). The daemons
-// run the configurations of deploy/examples, as they are in branch a, and with the numbers of branch b there.
+// Two branches whose LANs are routed by real daemons, joined by the overlay. Each has a router with
+// an agent, a and b, and in its LAN (eth1) another router, ra and rb, with a network behind it (eth2). The daemons run the
+// configurations of deploy/examples, as they are in branch a, and with the numbers of branch b there.
 import { readFile } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
 import type { Agent } from '#test/support/lab/agent.ts';
-import { type Frr, type FrrDaemon, startFrr } from '#test/support/lab/frr.ts';
+import { startBird } from '#test/support/lab/bird.ts';
+import { type FrrDaemon, type Router, startFrr } from '#test/support/lab/frr.ts';
 import type { Host } from '#test/support/lab/host.ts';
 import { createLab, type Lab } from '#test/support/lab/lab.ts';
 import { hubAddress, hubEndpoint, registryAddress } from '#test/support/lab/worlds.ts';
@@ -13,6 +14,8 @@ import { createOverlay, type Overlay } from '#test/support/programs.ts';
 
 export type Branch = 'a' | 'b';
 export type Protocol = 'ospf' | 'ospf6' | 'eigrp' | 'bgp';
+/** What runs on a branch's router. */
+export type Suite = 'frr' | 'bird';
 
 export type Family = 4 | 6;
 
@@ -38,14 +41,13 @@ export interface World {
   readonly overlay: Overlay;
   readonly hub: Agent;
   readonly a: Agent;
-  readonly a2: Agent;
   readonly b: Agent;
   /** The routers in the LANs. */
   readonly ra: Host;
   readonly rb: Host;
 }
 
-const examples = new URL('../../deploy/examples/', import.meta.url);
+export const examples = new URL('../../deploy/examples/', import.meta.url);
 const daemons: Readonly<Record<Protocol, FrrDaemon>> = { ospf: 'ospfd', ospf6: 'ospf6d', eigrp: 'eigrpd', bgp: 'bgpd' };
 
 export async function createWorld(t: TestContext): Promise<World> {
@@ -54,14 +56,13 @@ export async function createWorld(t: TestContext): Promise<World> {
       registry: { attach: { internet: registryAddress } },
       hub: { attach: { internet: hubAddress } },
       a: { attach: { internet: '198.51.100.11', 'lan-a': '10.1.0.1/24' }, forwards: true },
-      a2: { attach: { internet: '198.51.100.12', 'lan-a': '10.1.0.2/24' }, forwards: true },
       b: { attach: { internet: '198.51.100.13', 'lan-b': '10.2.0.1/24' }, forwards: true },
       ra: { attach: { 'lan-a': '10.1.0.9/24', 'net-a': '10.1.255.1/24' }, forwards: true },
       rb: { attach: { 'lan-b': '10.2.0.9/24', 'net-b': '10.2.255.1/24' }, forwards: true },
     },
   });
   t.after(() => lab.dispose());
-  for (const name of ['a', 'a2', 'b', 'ra', 'rb'] as const) await nameInterfaces(lab.host(name));
+  for (const name of ['a', 'b', 'ra', 'rb'] as const) await nameInterfaces(lab.host(name));
   const pools = ['--pool', '100.64.0.0/24', '--pool6', 'fd00:100::/64'];
   const overlay = await createOverlay(lab, { init: [...pools, '--idle-timeout', '600s'] });
   t.after(() => overlay.dispose());
@@ -74,10 +75,9 @@ export async function createWorld(t: TestContext): Promise<World> {
     ['10.2.0.0/16', 'fd00:10:2::/48'],
   ];
   const a = await overlay.join('a', { prefixes: inA, configure });
-  const a2 = await overlay.join('a2', { configure });
   const b = await overlay.join('b', { prefixes: inB, configure });
   await overlay.settled();
-  return { lab, overlay, hub, a, a2, b, ra: lab.host('ra'), rb: lab.host('rb') };
+  return { lab, overlay, hub, a, b, ra: lab.host('ra'), rb: lab.host('rb') };
 }
 
 /** eth1 is the LAN, eth2 what is behind it, as the examples say. */
@@ -108,31 +108,34 @@ export async function setBehind(world: World, branch: Branch, number: number): P
   }
 }
 
-/** Starts the routers of a branch: its own one and the one in its LAN. */
-export async function startBranch(world: World, branch: Branch, protocol: Protocol): Promise<readonly Frr[]> {
+/** Starts the routers of a branch: its own one, and FRR in its LAN. */
+export async function startBranch(
+  world: World,
+  branch: Branch,
+  protocol: Protocol,
+  suite: Suite,
+): Promise<readonly Router[]> {
+  const own = world[branch].host;
+  const config = await example(branch, `${suite}/branch-${protocol}`);
+  const inLan = await example(branch, `frr/lan-${protocol}`);
+  // The host is made ready as the comments of an example say.
+  for (const [, words = ''] of config.matchAll(/^! {3}ip (.*)$/gm)) await prepare(own, words.split(' '));
   return Promise.all([
-    startRouter(world[branch].host, `branch-${protocol}`, branch),
-    startRouter(world[`r${branch}`], `lan-${protocol}`, branch),
+    suite === 'frr' ? startFrr(own, { config, daemons: [daemons[protocol]] }) : startBird(own, config),
+    startFrr(world[`r${branch}`], { config: inLan, daemons: [daemons[protocol]] }),
   ]);
 }
 
-/** Runs an example on a host. */
-export async function startRouter(host: Host, example: string, branch: Branch): Promise<Frr> {
-  const config = inBranch(branch, await readFile(new URL(`frr/${example}.conf`, examples), 'utf8'));
-  const protocol = example.replace(/^.*-/, '') as Protocol;
-  for (const [, words = ''] of config.matchAll(/^! {3}ip (.*)$/gm)) await prepare(host, words.split(' '));
-  return startFrr(host, { config, daemons: [daemons[protocol]] });
+async function example(branch: Branch, name: string): Promise<string> {
+  const text = await readFile(new URL(`${name}.conf`, examples), 'utf8');
+  return branch === 'a' ? text : text.replaceAll('10.1.', '10.2.');
 }
 
-/** What an example wants of the host, in its comments. A kernel without dummy interfaces has bridges, which do as well. */
+/** A kernel without dummy interfaces has bridges, which do as well. */
 async function prepare(host: Host, words: readonly string[]): Promise<void> {
   const done = await host.runAny(['ip', ...words]);
   if (done.code === 0) return;
   await host.run(['ip', ...words.map((word) => (word === 'dummy' ? 'bridge' : word))]);
-}
-
-function inBranch(branch: Branch, text: string): string {
-  return branch === 'a' ? text : text.replaceAll('10.1.', '10.2.');
 }
 
 /** Waits until a host has a route of this protocol to the prefix, or none at all. */
