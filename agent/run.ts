@@ -1,6 +1,7 @@
 // The agent's composition root: makes every part, connects them, and takes them apart again in reverse.
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
+import type { AgentConfig } from '#proto/codec/agent-config.ts';
 import { systemClock } from '#proto/kit/clock.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { createLogger, type Logger } from '#proto/kit/log.ts';
@@ -12,6 +13,7 @@ import { milliseconds, seconds, toMilliseconds } from '#proto/model/time.ts';
 import { routeSelectors } from './decide/kernel-routes.ts';
 import type { PathId, Turn } from './decide/event.ts';
 import { restore, type Saved, save } from './decide/restore.ts';
+import { betterThan, choiceAfter, type RegistryChoice, registryChoices } from './decide/registry-choice.ts';
 import { type AgentState, type BfdState, initialState, multipointName } from './decide/state.ts';
 import { type Status, statusOf } from './decide/status.ts';
 import { createHost, type Host, removeAll } from './host.ts';
@@ -22,7 +24,7 @@ import { follow, searchPath } from './io/exec.ts';
 import { missingPrograms } from './io/programs.ts';
 import { renewWhenDue } from './io/renew.ts';
 import { createSession } from './io/session.ts';
-import type { SessionHandlers } from './io/session-port.ts';
+import type { Registries, SessionHandlers } from './io/session-port.ts';
 import { openStateDir } from './io/state-dir.ts';
 import { createStateWriter, moveAside, readState } from './io/state-file.ts';
 import { startStatusServer } from './io/status-server.ts';
@@ -71,7 +73,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   });
   const session = countingSession(
     createSession({
-      registries: stateDir.config.registry,
+      registries: registriesOf(stateDir.config, () => loop.state()),
       fallbackTime: () => toMilliseconds(loop.state().config?.fallbackTime ?? defaultFallback),
       identity: stateDir.identity,
       agentVersion: version,
@@ -215,6 +217,16 @@ async function readStatus({ loop, bfd, host, faults, counters }: StatusParts): P
     // There is no interface (yet): nothing to add.
   }
   return statusOf(state, { paths, endpoints, faults, counters }, clock.now());
+}
+
+function registriesOf({ registry, node }: AgentConfig, state: () => AgentState): Registries {
+  const choices = (): readonly RegistryChoice[] =>
+    registryChoices({ node: node.id, configured: registry, learned: state().config?.registries ?? [] });
+  return {
+    count: () => choices().length,
+    after: (address) => choiceAfter(choices(), address),
+    better: (address) => betterThan(choices(), address),
+  };
 }
 
 function hubEndpoints(state: AgentState): Endpoint[] {

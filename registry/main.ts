@@ -1,16 +1,13 @@
-// dmwg-registry: command line, exit codes, and the one place where its parts are put together.
+// dmwg-registry: exit codes, and the one place where its parts are put together.
 import { randomBytes } from 'node:crypto';
 import { readFile, realpath } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
-import { Command, CommanderError, Option } from 'commander';
-import { formatHostPort, type HostPort, parseHostPort } from '#proto/codec/host-port.ts';
-import { defaultRegistryPort } from '#proto/codec/registry-config.ts';
+import { CommanderError } from 'commander';
+import { formatHostPort } from '#proto/codec/host-port.ts';
 import { systemClock } from '#proto/kit/clock.ts';
-import { errorText, ProgramError, usageError } from '#proto/kit/errors.ts';
-import { createLogger, type Logger } from '#proto/kit/log.ts';
+import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { version } from '#proto/kit/version.ts';
-import { fail, ok, type Result } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import { transaction } from '#registry/decide/node.ts';
 import type { RegistryContext } from '#registry/serve/context.ts';
@@ -18,62 +15,16 @@ import { Events } from '#registry/serve/events.ts';
 import { HoldingClock } from '#registry/serve/holding-clock.ts';
 import { Metrics } from '#registry/serve/metrics.ts';
 import { serve } from '#registry/serve/start.ts';
-import { overlaySeed, readStateDir, saveRegistryKeys, type StateDir } from '#registry/serve/state-dir.ts';
+import { overlaySeed, saveRegistryKeys, type StateDir } from '#registry/serve/state-dir.ts';
 import { RegistryCertificate } from '#registry/serve/tls.ts';
 import { Traffic } from '#registry/serve/traffic.ts';
 import { startEmbeddedEtcd } from '#registry/store/embedded-etcd.ts';
 import type { Store } from '#registry/store/port.ts';
 import { openStore } from '#registry/store/store.ts';
-
-interface Options {
-  readonly stateDir: string;
-  readonly listen?: string;
-  readonly http?: string;
-  readonly etcd: readonly string[];
-  readonly advertise?: string;
-  readonly logLevel: string;
-}
-
-interface Settings {
-  readonly state: StateDir;
-  readonly listen: HostPort;
-  readonly http: HostPort | undefined;
-  readonly etcd: readonly string[];
-  readonly advertise: string;
-  readonly log: Logger;
-}
+import { type Options, program, type Settings, settle } from './settings.ts';
 
 /** Nodes renew when a third is left. */
 const nodeValidity = seconds(90 * 86_400);
-
-function program(run: (options: Options) => Promise<void>): Command {
-  return new Command('dmwg-registry')
-    .description('The registry of an overlay: enrols nodes, keeps their bindings in etcd and answers their requests.')
-    .version(version)
-    .requiredOption('--state-dir <dir>', 'what `dmwg init` created')
-    .option('--listen <addr:port>', 'for nodes and operators (default: as in registry.yaml)')
-    .option('--http <addr:port>', 'for /metrics and /healthz (default: as in registry.yaml)')
-    .option(
-      '--etcd <url>',
-      'a member of an etcd cluster (repeat; default: as in registry.yaml, else its own etcd)',
-      collect,
-      [],
-    )
-    .option(
-      '--advertise <host:port>',
-      'where other replicas reach this one (default: --listen, or the registry address)',
-    )
-    .addOption(
-      new Option('--log-level <level>', 'how much it logs')
-        .choices(['trace', 'debug', 'info', 'warn', 'error'])
-        .default('info')
-        .env('DMWG_LOG_LEVEL'),
-    )
-    .addHelpText('after', '\nSIGTERM sends the nodes away and stops within 5 s. Their tunnels are not affected.')
-    .exitOverride()
-    .configureOutput({ outputError: () => undefined })
-    .action(run);
-}
 
 async function run(options: Options): Promise<void> {
   setLogVerbosity(logVerbosity.NONE);
@@ -98,7 +49,7 @@ async function run(options: Options): Promise<void> {
 
 async function start(settings: Settings, signal: AbortSignal, undo: (() => Promise<void>)[]): Promise<void> {
   const { state, log, listen, http } = settings;
-  const self = { id: randomBytes(8).toString('hex'), address: settings.advertise };
+  const self = { id: randomBytes(8).toString('hex'), address: settings.advertise, public: settings.public };
   const endpoints = await etcdEndpoints(settings, undo);
   const store = await openStore({
     endpoints,
@@ -152,27 +103,6 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
   context.events.add('registry.started', '', `version ${version}, replica ${self.id}`);
 }
 
-async function settle(options: Options): Promise<Settings> {
-  const listen =
-    options.listen === undefined ? undefined : take('--listen', parseHostPort(options.listen, defaultRegistryPort));
-  const http = options.http === undefined ? undefined : take('--http', parseHostPort(options.http));
-  const advertise = options.advertise === undefined ? undefined : take('--advertise', parseHostPort(options.advertise));
-  const etcd = options.etcd.map((url) => take('--etcd', parseEtcdUrl(url)));
-  const state = await readStateDir(resolve(options.stateDir));
-  const { config } = state;
-  const from = listen ?? take('listen', parseHostPort(config.listen, defaultRegistryPort));
-  const wildcard = from.host === '0.0.0.0' || from.host === '::';
-  const own = wildcard ? config.registryAddress : formatHostPort(from);
-  return {
-    state,
-    listen: from,
-    http: http ?? (config.http === undefined ? undefined : take('http', parseHostPort(config.http))),
-    etcd: etcd.length > 0 ? etcd : config.etcd,
-    advertise: advertise ? formatHostPort(advertise) : own,
-    log: createLogger('dmwg-registry', options.logLevel),
-  };
-}
-
 async function etcdEndpoints(
   { etcd, state, log }: Settings,
   undo: (() => Promise<void>)[],
@@ -201,21 +131,6 @@ async function readDescriptors(): Promise<Uint8Array | undefined> {
     if (content) return content;
   }
   return undefined;
-}
-
-function parseEtcdUrl(text: string): Result<string> {
-  return URL.canParse(text) && /^https?:\/\/[^/?#@]+\/?$/.test(text)
-    ? ok(text.replace(/\/$/, ''))
-    : fail('bad-url', `"${text.slice(0, 64)}" is not the URL of an etcd member, such as http://127.0.0.1:2379`);
-}
-
-function take<T>(option: string, result: Result<T>): T {
-  if (result.ok) return result.value;
-  throw usageError({ code: result.fault.code, message: `${option}: ${result.fault.message}` });
-}
-
-function collect(value: string, previous: readonly string[]): string[] {
-  return [...previous, value];
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

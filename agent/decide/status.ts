@@ -3,6 +3,7 @@ import { type Address, comparePrefixes, familyOf } from '#proto/model/address.ts
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
+import type { RegistryEndpoint } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { PathId } from './event.ts';
 import { routingFaults, type RoutingStatus, routingStatus } from './routing-status.ts';
@@ -36,7 +37,7 @@ export interface Status {
   readonly address6: string | null;
   readonly prefixes: readonly string[];
   readonly revoked: string | null;
-  readonly registry: { readonly connected: boolean; readonly endpoint: string | null };
+  readonly registry: RegistryStatus;
   readonly registration: { readonly observedEndpoint: string | null; readonly refused: readonly string[] };
   readonly hubs: readonly HubStatus[];
   readonly peers: readonly PeerStatus[];
@@ -45,6 +46,14 @@ export interface Status {
   readonly routing: RoutingStatus;
   readonly faults: readonly string[];
   readonly counters: NhrpCounters;
+}
+
+export interface RegistryStatus {
+  readonly connected: boolean;
+  /** host:port */
+  readonly endpoint: string | null;
+  /** Learned from the registry, best first. */
+  readonly replicas: readonly RegistryEndpoint[];
 }
 
 export interface HubStatus {
@@ -107,7 +116,11 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
     address6: config?.address6 ?? null,
     prefixes: config?.prefixes ?? [],
     revoked: state.revoked ?? null,
-    registry: { connected: state.connectedTo !== undefined, endpoint: state.connectedTo ?? null },
+    registry: {
+      connected: state.connectedTo !== undefined,
+      endpoint: state.connectedTo ?? null,
+      replicas: config?.registries ?? [],
+    },
     registration: { observedEndpoint: registration.observedEndpoint ?? null, refused: registration.refused },
     hubs: [...state.hubs.values()].map((path) => hubStatus(state, path, readings)),
     peers: [

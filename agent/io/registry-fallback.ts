@@ -1,11 +1,12 @@
-// The way back to a better registry: the addresses of agent.yaml are in order of preference.
+// The way back to a better registry (decide/registry-choice.ts says which are).
 import { type ChannelCredentials, Client } from '@grpc/grpc-js';
 import { pause } from '#proto/kit/clock.ts';
 import { registryChannelOptions } from '#proto/kit/registry-credentials.ts';
 import type { Milliseconds } from '#proto/model/time.ts';
 
 export interface FallbackOptions {
-  readonly registries: readonly string[];
+  /** Those better than the present one, best first. */
+  readonly better: () => readonly string[];
   readonly credentials: () => ChannelCredentials;
   /** How long a session with a worse one lasts at least. */
   readonly fallbackTime: () => Milliseconds;
@@ -18,19 +19,15 @@ const leastWait = 1000;
 const healthCheck = '/grpc.health.v1.Health/Check';
 
 /**
- * While the session is with `registries[current]`: waits for one before it to serve, and gives its index; undefined when
- * `signal` aborts first (it may also abort at the last moment). The waits are spread over a whole fallback time, so that a crowd does not come back at once.
+ * While the session is with another one: waits for a better one to serve, and gives it; undefined when `signal` aborts first (it
+ * may also abort at the last moment). The waits are spread over a whole fallback time, so that a crowd does not come back at once.
  */
-export async function awaitBetter(
-  options: FallbackOptions,
-  current: number,
-  signal: AbortSignal,
-): Promise<number | undefined> {
-  const { registries, credentials, fallbackTime, random } = options;
-  while (current > 0 && !signal.aborted) {
+export async function awaitBetter(options: FallbackOptions, signal: AbortSignal): Promise<string | undefined> {
+  const { better, credentials, fallbackTime, random } = options;
+  while (!signal.aborted) {
     await pause(Math.max(fallbackTime(), leastWait) * (1 + random()), signal);
-    const better = await firstServing(registries.slice(0, current), credentials, signal);
-    if (better !== undefined) return better;
+    const serving = await firstServing(better(), credentials, signal);
+    if (serving !== undefined) return serving;
   }
   return undefined;
 }
@@ -39,10 +36,10 @@ async function firstServing(
   registries: readonly string[],
   credentials: () => ChannelCredentials,
   signal: AbortSignal,
-): Promise<number | undefined> {
-  for (const [index, endpoint] of registries.entries()) {
+): Promise<string | undefined> {
+  for (const endpoint of registries) {
     if (signal.aborted) return undefined;
-    if (await isServing(endpoint, credentials())) return index;
+    if (await isServing(endpoint, credentials())) return endpoint;
   }
   return undefined;
 }

@@ -5,6 +5,16 @@ import type { NodeMessage, RegistryMessage } from '#proto/model/session.ts';
 /** What the session does not answer by itself. */
 export type RegistryPush = Exclude<RegistryMessage, { type: 'welcome' | 'ping' | 'goodbye' }>;
 
+/** Registries by host:port, in the order in which they are tried. */
+export interface Registries {
+  /** At least one. */
+  count(): number;
+  /** The one to try after this one; the first for undefined, and for one that is not known any more. */
+  after(address: string | undefined): string;
+  /** Those to leave this one for, best first. */
+  better(address: string): readonly string[];
+}
+
 export interface SessionHandlers {
   /** After Welcome. `endpoint` is the registry's host:port. */
   onConnected(connection: { readonly endpoint: string }): void;

@@ -9,12 +9,12 @@ import type { NodeMessage } from '#proto/model/session.ts';
 import type { Milliseconds } from '#proto/model/time.ts';
 import { awaitBetter } from './registry-fallback.ts';
 import { certificateFault, isLasting } from './session-fault.ts';
-import type { Session, SessionHandlers } from './session-port.ts';
+import type { Registries, Session, SessionHandlers } from './session-port.ts';
 import { holdStream, type StreamEnd } from './session-stream.ts';
 
 export interface SessionOptions {
-  /** host:port, the best one first; tried in order, again and again. At least one. */
-  readonly registries: readonly string[];
+  /** May change at any time. */
+  readonly registries: Registries;
   /** How long a session with a worse one lasts until the better ones are tried again. */
   readonly fallbackTime: () => Milliseconds;
   readonly identity: ClientIdentity;
@@ -40,7 +40,7 @@ export function createSession(options: SessionOptions): Session {
   let sendNow: ((message: NodeMessage) => boolean) | undefined;
   let reported: string | undefined;
   /** Which registry is or will be asked. */
-  let current = 0;
+  let current = '';
 
   /** One line for each state, not for each attempt. */
   function report(fault: Fault, endpoint: string): void {
@@ -91,10 +91,11 @@ export function createSession(options: SessionOptions): Session {
   /** To a better registry, once one serves. */
   async function goBack(signal: AbortSignal): Promise<void> {
     const credentials = (): ChannelCredentials => registryCredentials(identity);
-    const better = await awaitBetter({ registries, credentials, fallbackTime, random }, current, signal);
-    if (better === undefined || signal.aborted) return;
-    logger.info({ endpoint: registries[better] }, 'a better registry serves');
-    current = better;
+    const better = (): readonly string[] => registries.better(current);
+    const serving = await awaitBetter({ better, credentials, fallbackTime, random }, signal);
+    if (serving === undefined || signal.aborted) return;
+    logger.info({ endpoint: serving }, 'a better registry serves');
+    current = serving;
     attempt.abort();
   }
 
@@ -112,19 +113,20 @@ export function createSession(options: SessionOptions): Session {
     let waits = backoff(firstWait, mostWait, random);
     /** Addresses in a row with a fault that will not pass soon: only after all of them comes the long wait. */
     let hopeless = 0;
+    current = registries.after(undefined);
     while (!signal.aborted) {
       attempt = new AbortController();
-      const endpoint = registries[current] ?? '';
+      const endpoint = current;
       const startedAt = clock.now();
       const fault = faultOf(await connect(endpoint, attempt.signal, handlers));
       // Stopped, or to be made anew with another identity or registry.
       if (!fault) continue;
       conclude(fault, endpoint, handlers);
-      current = (current + 1) % registries.length;
+      current = registries.after(current);
       hopeless = isLasting(fault) ? hopeless + 1 : 0;
       if (clock.now() - startedAt > lasted) waits = backoff(firstWait, mostWait, random);
       const wait = waits.next().value;
-      const slow = fault.code === 'revoked' || hopeless >= registries.length;
+      const slow = fault.code === 'revoked' || hopeless >= registries.count();
       await pause(slow ? slowWait * (0.75 + random() / 2) : wait, attempt.signal);
     }
     signal.removeEventListener('abort', stop);

@@ -14,6 +14,12 @@ export interface RegistryConfig {
   /** host:port that nodes and operators use. */
   readonly registryAddress: string;
   readonly listen: string;
+  /** host:port where nodes reach this replica, told to them all; absent: they know only what their agent.yaml says. */
+  readonly public: string | undefined;
+  /** Of this replica within its cluster: 0 best, 255 worst. */
+  readonly priority: number;
+  /** Nodes use a replica of a higher cluster only without one of a lower. */
+  readonly cluster: number;
   /** Of the dashboard and the metrics; absent: none. */
   readonly http: string | undefined;
   /** URLs; none: the registry runs its own etcd. */
@@ -40,6 +46,9 @@ export const defaultRegistryPort = 7443;
 export const registryDefaults = {
   version: 1,
   listen: `0.0.0.0:${String(defaultRegistryPort)}`,
+  public: undefined,
+  priority: 0,
+  cluster: 0,
   http: undefined,
   etcd: [],
   pool6: undefined,
@@ -63,6 +72,9 @@ const schema = z
     overlay: text(parseOverlayName),
     registryAddress: hostPort,
     listen: hostPort.default(d.listen),
+    public: hostPort.optional(),
+    priority: z.int().min(0).max(255).default(d.priority),
+    cluster: z.int().min(0).max(255).default(d.cluster),
     http: hostPort.optional(),
     etcd: z.array(text(parseEtcdUrl)).default([]),
     pool: text((value) => parsePool(value, 4)),
@@ -79,7 +91,7 @@ const schema = z
     maxConnections: z.int().min(0).max(255).default(d.maxConnections),
     fallbackTime: duration(0, 0xffff).default(d.fallbackTime),
   })
-  .transform(({ http, pool6, ...rest }): RegistryConfig => ({ ...rest, http, pool6 }));
+  .transform(({ http, pool6, public: open, ...rest }): RegistryConfig => ({ ...rest, http, pool6, public: open }));
 
 /** One fault that names everything that is wrong, each with its path. */
 export function parseRegistryConfig(source: string): Result<RegistryConfig> {

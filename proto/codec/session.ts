@@ -1,12 +1,11 @@
 // What a node and the registry say on a session, between gRPC and the model.
-import * as wire from '#proto/gen/dmwg/v1/nhrp.ts';
+import type * as wire from '#proto/gen/dmwg/v1/nhrp.ts';
 import { familyOf, lengthOf, parsePrefix, type Prefix } from '#proto/model/address.ts';
 import { parseEndpoint } from '#proto/model/endpoint.ts';
 import { parsePublicKey } from '#proto/model/key.ts';
 import { parseNodeId, parseNodeName, parseOverlayName, parsePhase } from '#proto/model/names.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import type {
-  GoodbyeReason,
   HubConfig,
   HubPeer,
   NodeMessage,
@@ -16,13 +15,16 @@ import type {
 } from '#proto/model/session.ts';
 import { milliseconds, seconds } from '#proto/model/time.ts';
 import * as f from './fields.ts';
+import { decodeReason, reasons } from './goodbye.ts';
 import { decodeNhrp, encodeNhrp } from './nhrp.ts';
 import { decodeInterface, encodeInterface, limits } from './nhrp-parts.ts';
+import { decodeRegistry } from './registry-endpoint.ts';
 
 /** What one message may carry of each. A sender splits what is longer. */
 export const sessionLimits = {
   observedEndpoints: 4096,
   hubs: 256,
+  registries: 64,
   summaries: 65_536,
   peers: 4096,
 } as const;
@@ -118,20 +120,6 @@ export function encodeRegistryMessage(message: RegistryMessage): wire.SessionRes
   }
 }
 
-const reasons: Readonly<Record<GoodbyeReason, wire.Goodbye_Reason>> = {
-  draining: wire.Goodbye_Reason.REASON_DRAINING,
-  revoked: wire.Goodbye_Reason.REASON_REVOKED,
-  replaced: wire.Goodbye_Reason.REASON_REPLACED,
-  'protocol-error': wire.Goodbye_Reason.REASON_PROTOCOL_ERROR,
-};
-
-function decodeReason(reason: wire.Goodbye_Reason): Result<GoodbyeReason> {
-  for (const name of ['draining', 'revoked', 'replaced', 'protocol-error'] as const) {
-    if (reasons[name] === reason) return ok(name);
-  }
-  return fail('bad-reason', `${String(reason)} is not a reason`);
-}
-
 function decodeObserved(observed: wire.ObservedEndpoint): Result<ObservedEndpoint> {
   return f.fields({
     publicKey: f.atom(observed.publicKey, parsePublicKey),
@@ -154,6 +142,7 @@ function decodeOverlayConfig(config: wire.OverlayConfig): Result<OverlayConfig> 
     mtu: f.integer(config.mtu, 1280, 0xffff),
     maxConnections: f.u8(config.maxConnections),
     fallbackTime: f.map(f.u16(config.fallbackTimeSeconds), seconds),
+    registries: f.list(config.registries, sessionLimits.registries, decodeRegistry),
     address: f.address(config.address),
     address6: f.optionalAddress(config.address6),
     prefixes: f.prefixes(config.prefixes, limits.nodePrefixes),
@@ -184,6 +173,7 @@ function encodeOverlayConfig(config: OverlayConfig): wire.OverlayConfig {
     mtu: config.mtu,
     maxConnections: config.maxConnections,
     fallbackTimeSeconds: config.fallbackTime,
+    registries: config.registries.map((one) => ({ ...one })),
     address: config.address,
     address6: config.address6 ?? '',
     prefixes: [...config.prefixes],

@@ -20,6 +20,16 @@ export interface HubConfig {
   readonly prefixes: readonly Prefix[];
 }
 
+/** Where a replica of the registry is reached. */
+export interface RegistryEndpoint {
+  /** host:port */
+  readonly address: string;
+  /** Within its cluster: 0 best, 255 worst. */
+  readonly priority: number;
+  /** A lower one comes before all of a higher one. */
+  readonly cluster: number;
+}
+
 export interface OverlayConfig {
   readonly overlay: string;
   readonly phase: Phase;
@@ -37,6 +47,8 @@ export interface OverlayConfig {
   readonly maxConnections: number;
   /** A better hub takes its place back after it has been Up for so long. */
   readonly fallbackTime: Seconds;
+  /** Replicas of the registry that nodes may use, best first. */
+  readonly registries: readonly RegistryEndpoint[];
   /** The node's own. */
   readonly address: Address;
   readonly address6: Address | undefined;

@@ -1,4 +1,5 @@
 import type { NodeId } from '#proto/model/names.ts';
+import { sameValue } from './equal.ts';
 import { transaction } from './node.ts';
 import type { ReplicaRecord } from './records.ts';
 import type { Snapshot, Transaction } from './state.ts';
@@ -49,10 +50,9 @@ export function claimSessions(
     return { recording: [], transaction: transaction({ unchanged: [key], delete: [key] }) };
   });
   const known = snapshot.replicas.get(self.id);
-  const announce =
-    known?.address === self.address
-      ? []
-      : [{ recording: [], transaction: transaction({ put: [{ kind: 'replica', record: self }] }) }];
+  const announce = sameValue(known, self)
+    ? []
+    : [{ recording: [], transaction: transaction({ put: [{ kind: 'replica', record: self }] }) }];
   return { transactions: [...announce, ...transactions, ...removals], replaced };
 }
 

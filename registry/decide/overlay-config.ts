@@ -1,6 +1,6 @@
 import { comparePrefixes, containsPrefix, type Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
-import type { HubConfig, OverlayConfig } from '#proto/model/session.ts';
+import type { HubConfig, OverlayConfig, RegistryEndpoint } from '#proto/model/session.ts';
 import { sameValue } from './equal.ts';
 import { hubsOf, multipointOf } from './node.ts';
 import type { BindingRecord, NodeRecord, OverlayRecord } from './records.ts';
@@ -10,6 +10,7 @@ import type { Snapshot } from './state.ts';
 export interface CommonConfig {
   readonly overlay: OverlayRecord;
   readonly hubs: readonly HubConfig[];
+  readonly registries: readonly RegistryEndpoint[];
   /** Pools, configured summaries (without a node) and the announced prefixes that those do not cover, sorted. */
   readonly summaries: readonly { readonly prefix: Prefix; readonly node: NodeId | undefined }[];
   /** Announced prefixes that go to every node. */
@@ -26,7 +27,13 @@ export function commonConfig(snapshot: Snapshot, overlay: OverlayRecord): Common
     ...fixedSummaries(overlay).map((prefix) => ({ prefix, node: undefined })),
     ...[...uncovered].flatMap(([node, prefixes]) => prefixes.map((prefix) => ({ prefix, node }))),
   ].sort((a, b) => comparePrefixes(a.prefix, b.prefix));
-  return { overlay, hubs: hubsOf(snapshot).map((hub) => hubConfig(snapshot, hub)), summaries, uncovered };
+  return {
+    overlay,
+    hubs: hubsOf(snapshot).map((hub) => hubConfig(snapshot, hub)),
+    registries: registriesOf(snapshot),
+    summaries,
+    uncovered,
+  };
 }
 
 /** Whether what is the same for all may be other than `common` after a change of this node or its binding. */
@@ -67,10 +74,22 @@ export function overlayConfig(common: CommonConfig, node: NodeRecord): OverlayCo
     mtu: overlay.mtu,
     maxConnections: overlay.maxConnections,
     fallbackTime: overlay.fallbackTime,
+    registries: common.registries,
     address: node.address,
     address6: node.address6,
     prefixes: node.prefixes,
   };
+}
+
+/** Of the replicas that run, best first. One that was started again may be there twice for some seconds. */
+function registriesOf(snapshot: Snapshot): RegistryEndpoint[] {
+  const found = new Map<string, RegistryEndpoint>();
+  const known = [...snapshot.replicas.values()].flatMap((replica) => replica.public ?? []);
+  for (const one of known.sort(
+    (a, b) => a.cluster - b.cluster || a.priority - b.priority || (a.address < b.address ? -1 : 1),
+  ))
+    if (!found.has(one.address)) found.set(one.address, one);
+  return [...found.values()];
 }
 
 function hubConfig(snapshot: Snapshot, hub: NodeRecord): HubConfig {

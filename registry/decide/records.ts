@@ -5,6 +5,7 @@ import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId, NodeName, Phase, Role } from '#proto/model/names.ts';
 import type { NodeInterface } from '#proto/model/nhrp.ts';
+import type { RegistryEndpoint } from '#proto/model/session.ts';
 import type { Milliseconds, Seconds, Timestamp } from '#proto/model/time.ts';
 
 /** The overlay's own settings; one record. */
@@ -120,4 +121,6 @@ export interface ReplicaRecord {
   readonly id: string;
   /** host:port where the other replicas reach it. */
   readonly address: string;
+  /** Where nodes reach it; absent: they are not told of it. */
+  readonly public?: RegistryEndpoint | undefined;
 }

@@ -157,6 +157,7 @@ export class Sessions {
     const ready = requireOverlay(snapshot);
     if (ready.ok) events.calm('overlay.missing', '');
     else events.alarm('overlay.missing', '', ready.fault.message);
+    if (changes.some(({ kind }) => kind === 'replica')) this.#configs.changed(undefined);
     const ids = concerned(changes);
     if (ids?.size === 0) return;
     for (const session of ids ? pick(this.#open, ids) : this.#open.values()) this.#review(snapshot, session);

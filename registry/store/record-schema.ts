@@ -125,7 +125,17 @@ export const clearSchema: z.ZodType<ClearRecord> = z.strictObject({
 
 export const sessionSchema: z.ZodType<SessionRecord> = z.strictObject({ node: nodeId, replica: z.string().min(1) });
 
-export const replicaSchema: z.ZodType<ReplicaRecord> = z.strictObject({ id: z.string().min(1), address: z.string() });
+export const replicaSchema: z.ZodType<ReplicaRecord> = z.strictObject({
+  id: z.string().min(1),
+  address: z.string(),
+  public: orAbsent(
+    z.strictObject({
+      address: z.string().min(1),
+      priority: z.int().min(0).max(255),
+      cluster: z.int().min(0).max(255),
+    }),
+  ).prefault(null),
+});
 
 export const claimSchema = z.strictObject({ node: nodeId });
 

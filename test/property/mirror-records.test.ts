@@ -12,6 +12,7 @@ import { at, overlayRecord } from '#test/support/registry-fixtures.ts';
 
 const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined });
 const few = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(value, { maxLength: 3 });
+const octet = fc.integer({ min: 0, max: 255 });
 const word = fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' });
 const natural = fc.nat();
 const moment = fc.nat().map(at);
@@ -121,7 +122,9 @@ const put: fc.Arbitrary<Put> = fc.oneof(
     .tuple(word, fc.array(prefix), natural, moment)
     .map(([id, classes, after, until]): Put => ({ kind: 'clear', record: { id, classes, after, until } })),
   fc.tuple(nodeId, word).map(([node, replica]): Put => ({ kind: 'session', record: { node, replica } })),
-  fc.tuple(word, word).map(([id, host]): Put => ({ kind: 'replica', record: { id, address: host } })),
+  fc
+    .tuple(word, word, fc.option(fc.record({ address: word, priority: octet, cluster: octet }), { nil: undefined }))
+    .map(([id, host, open]): Put => ({ kind: 'replica', record: { id, address: host, public: open } })),
   fc.tuple(nodeName, nodeId).map(([name, node]): Put => ({ kind: 'claim-name', name, node })),
   fc.tuple(address, nodeId).map(([one, node]): Put => ({ kind: 'claim-address', address: one, node })),
   fc.tuple(prefix, nodeId).map(([one, node]): Put => ({ kind: 'claim-prefix', prefix: one, node })),

@@ -62,6 +62,7 @@ export const config: OverlayConfig = {
   mtu: 1420,
   maxConnections: 0,
   fallbackTime: seconds(30),
+  registries: [],
   address: address('10.9.0.10'),
   address6: undefined,
   prefixes: [prefix('192.168.1.0/24')],

@@ -50,6 +50,8 @@ export interface OverlayOptions {
   readonly logLevel?: 'trace' | 'debug' | 'info';
   readonly registryArguments?: readonly string[];
   readonly agentArguments?: readonly string[];
+  /** What must be there before the registry starts; gets a directory that goes with the overlay. */
+  readonly before?: (dir: string) => Promise<void>;
 }
 
 /** Makes the overlay and starts its registry. */
@@ -170,6 +172,7 @@ export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Pro
       ],
       { env },
     );
+    await options.before?.(dir);
     await registry.start();
   } catch (error) {
     await overlay.dispose();

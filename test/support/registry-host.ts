@@ -15,7 +15,7 @@ import { createLogger } from '#proto/kit/log.ts';
 import { type ClientIdentity, registryChannelOptions, registryCredentials } from '#proto/kit/registry-credentials.ts';
 import type { NhrpBody, NhrpMessage } from '#proto/model/nhrp.ts';
 import { must } from '#proto/model/result.ts';
-import type { NodeMessage, RegistryMessage } from '#proto/model/session.ts';
+import type { NodeMessage, RegistryEndpoint, RegistryMessage } from '#proto/model/session.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { ReplicaRecord } from '#registry/decide/records.ts';
 import type { RegistryContext } from '#registry/serve/context.ts';
@@ -56,6 +56,8 @@ export interface HostOptions {
   readonly store: (self: ReplicaRecord) => Promise<Store> | Store;
   readonly ca?: CertificateAuthority;
   readonly replica?: string;
+  /** Where nodes are told to reach it. */
+  readonly public?: RegistryEndpoint;
 }
 
 export async function registryFor(t: TestContext, options: HostOptions): Promise<RegistryHost> {
@@ -64,7 +66,7 @@ export async function registryFor(t: TestContext, options: HostOptions): Promise
   const ca = options.ca ?? (await authority(overlayName));
   const own = await issue(ca, { kind: 'registry', overlay: overlayName, name: 'registry' });
   const log = createLogger('test', process.env['DMWG_TEST_LOG'] ?? 'silent');
-  const self = { id: options.replica ?? 'replica-1', address: '' };
+  const self = { id: options.replica ?? 'replica-1', address: '', public: options.public };
   const store = await options.store(self);
   const traffic = new Traffic(systemClock, log);
   const context: RegistryContext = {

@@ -1,5 +1,6 @@
 // A session against a fake registry, and what was heard of it.
 import type { TestContext } from 'node:test';
+import { betterThan, choiceAfter } from '#agent/decide/registry-choice.ts';
 import { createSession } from '#agent/io/session.ts';
 import type { Session, SessionHandlers } from '#agent/io/session-port.ts';
 import { systemClock } from '#proto/kit/clock.ts';
@@ -24,8 +25,13 @@ export function startSession(
 ): Running {
   const { logger, lines } = logLines();
   const random = (): number => 0.5;
+  const choices = registries.map((address, rank) => ({ address, rank }));
   const session = createSession({
-    registries,
+    registries: {
+      count: () => choices.length,
+      after: (address) => choiceAfter(choices, address),
+      better: (address) => betterThan(choices, address),
+    },
     fallbackTime: () => fallbackTime,
     identity,
     agentVersion: '1.2.3',

@@ -8,7 +8,11 @@ export interface AgentStatus {
   readonly role: string;
   readonly address: string;
   readonly address6?: string | null;
-  readonly registry: { readonly connected: boolean };
+  readonly registry: {
+    readonly connected: boolean;
+    readonly endpoint: string | null;
+    readonly replicas: readonly { readonly address: string }[];
+  };
   readonly hubs: readonly { readonly node: string; readonly state: string; readonly active: boolean }[];
   readonly peers: readonly PeerStatus[];
   readonly shortcuts: readonly { readonly prefix: string; readonly node: string }[];

@@ -170,6 +170,17 @@ export interface OverlayConfig {
   maxConnections: number;
   /** A better hub or registry address takes its place back after it has been Up for so long. */
   fallbackTimeSeconds: number;
+  /** Where the replicas of the registry are reached, best first; those that say so. */
+  registries: RegistryEndpoint[];
+}
+
+export interface RegistryEndpoint {
+  /** host:port */
+  address: string;
+  /** Of its cluster: 0 best, 255 worst. Of equals each node prefers another one. */
+  priority: number;
+  /** Those of a lower cluster come before all of a higher one. */
+  cluster: number;
 }
 
 export interface Hub {
@@ -1299,6 +1310,7 @@ function createBaseOverlayConfig(): OverlayConfig {
     prefixes: [],
     maxConnections: 0,
     fallbackTimeSeconds: 0,
+    registries: [],
   };
 }
 
@@ -1351,6 +1363,9 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
     }
     if (message.fallbackTimeSeconds !== 0) {
       writer.uint32(128).uint32(message.fallbackTimeSeconds);
+    }
+    for (const v of message.registries) {
+      RegistryEndpoint.encode(v!, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -1496,6 +1511,14 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
             message.fallbackTimeSeconds = reader.uint32();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.registries.push(RegistryEndpoint.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1562,6 +1585,9 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
         : isSet(object.fallback_time_seconds)
         ? globalThis.Number(object.fallback_time_seconds)
         : 0,
+      registries: globalThis.Array.isArray(object?.registries)
+        ? object.registries.map((e: any) => RegistryEndpoint.fromJSON(e))
+        : [],
     };
   },
 
@@ -1615,6 +1641,9 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
     if (message.fallbackTimeSeconds !== 0) {
       obj.fallbackTimeSeconds = Math.round(message.fallbackTimeSeconds);
     }
+    if (message.registries?.length) {
+      obj.registries = message.registries.map((e) => RegistryEndpoint.toJSON(e));
+    }
     return obj;
   },
 
@@ -1639,6 +1668,108 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
     message.prefixes = object.prefixes?.map((e) => e) || [];
     message.maxConnections = object.maxConnections ?? 0;
     message.fallbackTimeSeconds = object.fallbackTimeSeconds ?? 0;
+    message.registries = object.registries?.map((e) => RegistryEndpoint.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRegistryEndpoint(): RegistryEndpoint {
+  return { address: "", priority: 0, cluster: 0 };
+}
+
+export const RegistryEndpoint: MessageFns<RegistryEndpoint> = {
+  encode(message: RegistryEndpoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(16).uint32(message.priority);
+    }
+    if (message.cluster !== 0) {
+      writer.uint32(24).uint32(message.cluster);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RegistryEndpoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRegistryEndpoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cluster = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RegistryEndpoint {
+    return {
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
+      cluster: isSet(object.cluster) ? globalThis.Number(object.cluster) : 0,
+    };
+  },
+
+  toJSON(message: RegistryEndpoint): unknown {
+    const obj: any = {};
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.priority !== 0) {
+      obj.priority = Math.round(message.priority);
+    }
+    if (message.cluster !== 0) {
+      obj.cluster = Math.round(message.cluster);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RegistryEndpoint>, I>>(base?: I): RegistryEndpoint {
+    return RegistryEndpoint.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RegistryEndpoint>, I>>(object: I): RegistryEndpoint {
+    const message = createBaseRegistryEndpoint();
+    message.address = object.address ?? "";
+    message.priority = object.priority ?? 0;
+    message.cluster = object.cluster ?? 0;
     return message;
   },
 };
