@@ -123,7 +123,7 @@ const put: fc.Arbitrary<Put> = fc.oneof(
     .map(([id, classes, after, until]): Put => ({ kind: 'clear', record: { id, classes, after, until } })),
   fc.tuple(nodeId, word).map(([node, replica]): Put => ({ kind: 'session', record: { node, replica } })),
   fc
-    .tuple(word, word, fc.option(fc.record({ address: word, priority: octet, cluster: octet }), { nil: undefined }))
+    .tuple(word, word, maybe(fc.record({ address: word, priority: octet, cluster: octet }, options)))
     .map(([id, host, open]): Put => ({ kind: 'replica', record: { id, address: host, public: open } })),
   fc.tuple(nodeName, nodeId).map(([name, node]): Put => ({ kind: 'claim-name', name, node })),
   fc.tuple(address, nodeId).map(([one, node]): Put => ({ kind: 'claim-address', address: one, node })),
@@ -152,7 +152,7 @@ test('a record reads back, with the request that wrote it', () => {
 });
 
 /** Fields that came later: what was written before them is read with their defaults. */
-const later = new Set(['maxConnections', 'fallbackTime', 'cluster']);
+const later = new Set(['maxConnections', 'fallbackTime', 'cluster', 'public']);
 const laterOfRevocation = new Set(['address', 'address6', 'prefixes']);
 
 test('a record with a part missing, added or out of its range is refused, and never throws', () => {
