@@ -11,6 +11,7 @@ import { version } from '#proto/kit/version.ts';
 import { seconds } from '#proto/model/time.ts';
 import { transaction } from '#registry/decide/node.ts';
 import type { RegistryContext } from '#registry/serve/context.ts';
+import { readEtcdCredentials } from '#registry/serve/etcd-credentials.ts';
 import { Events } from '#registry/serve/events.ts';
 import { HoldingClock } from '#registry/serve/holding-clock.ts';
 import { Metrics } from '#registry/serve/metrics.ts';
@@ -20,7 +21,7 @@ import { RegistryCertificate } from '#registry/serve/tls.ts';
 import { Traffic } from '#registry/serve/traffic.ts';
 import { startEmbeddedEtcd } from '#registry/store/embedded-etcd.ts';
 import type { Store } from '#registry/store/port.ts';
-import { openStore } from '#registry/store/store.ts';
+import { openStore, type OpenStoreOptions } from '#registry/store/store.ts';
 import { type Options, program, type Settings, settle } from './settings.ts';
 
 /** Nodes renew when a third is left. */
@@ -50,9 +51,9 @@ async function run(options: Options): Promise<void> {
 async function start(settings: Settings, signal: AbortSignal, undo: (() => Promise<void>)[]): Promise<void> {
   const { state, log, listen, http } = settings;
   const self = { id: randomBytes(8).toString('hex'), address: settings.advertise, public: settings.public };
-  const endpoints = await etcdEndpoints(settings, undo);
+  const etcd = await etcdOf(settings, undo);
   const store = await openStore({
-    endpoints,
+    ...etcd,
     overlay: state.config.overlay,
     replica: self,
     logger: log,
@@ -103,15 +104,18 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
   context.events.add('registry.started', '', `version ${version}, replica ${self.id}`);
 }
 
-async function etcdEndpoints(
+async function etcdOf(
   { etcd, state, log }: Settings,
   undo: (() => Promise<void>)[],
-): Promise<readonly string[]> {
-  if (etcd.length > 0) return etcd;
+): Promise<Pick<OpenStoreOptions, 'endpoints' | 'credentials'>> {
+  if (etcd.length > 0) {
+    const credentials = await readEtcdCredentials(state.path, etcd, state.config.etcdTls);
+    return { endpoints: etcd, ...(credentials && { credentials }) };
+  }
   // Not stopped by the signal: the store says goodbye to it first.
   const child = await startEmbeddedEtcd({ dir: state.path, logger: log, signal: new AbortController().signal });
   undo.push(() => child.stop());
-  return child.endpoints;
+  return child;
 }
 
 /** An empty store starts with the settings of registry.yaml; after that the store has them. */

@@ -24,6 +24,8 @@ export interface RegistryConfig {
   readonly http: string | undefined;
   /** URLs; none: the registry runs its own etcd. */
   readonly etcd: readonly string[];
+  /** Needed for, and only for, URLs of https. */
+  readonly etcdTls: EtcdTls | undefined;
   readonly pool: Prefix;
   readonly pool6: Prefix | undefined;
   readonly summaries: readonly Prefix[];
@@ -40,6 +42,13 @@ export interface RegistryConfig {
   readonly fallbackTime: Seconds;
 }
 
+/** PEM files, relative to the state dir. A cluster that asks for no client certificate needs only its CA. */
+export interface EtcdTls {
+  readonly ca: string;
+  readonly certificate: string | undefined;
+  readonly key: string | undefined;
+}
+
 export const defaultRegistryPort = 7443;
 
 /** What `dmwg init` need not be told. */
@@ -51,6 +60,7 @@ export const registryDefaults = {
   cluster: 0,
   http: undefined,
   etcd: [],
+  etcdTls: undefined,
   pool6: undefined,
   summaries: [],
   phase: 3,
@@ -66,6 +76,8 @@ export const registryDefaults = {
 
 const d = registryDefaults;
 
+const file = z.string().min(1, 'is empty');
+
 const schema = z
   .strictObject({
     version: z.literal(1, 'is not 1, the only version known here'),
@@ -77,6 +89,10 @@ const schema = z
     cluster: z.int().min(0).max(255).default(d.cluster),
     http: hostPort.optional(),
     etcd: z.array(text(parseEtcdUrl)).default([]),
+    etcdTls: z
+      .strictObject({ ca: file, certificate: file.optional(), key: file.optional() })
+      .transform(({ ca, certificate, key }): EtcdTls => ({ ca, certificate, key }))
+      .optional(),
     pool: text((value) => parsePool(value, 4)),
     pool6: text((value) => parsePool(value, 6)).optional(),
     summaries: z.array(prefix).default([]),
@@ -91,7 +107,9 @@ const schema = z
     maxConnections: z.int().min(0).max(255).default(d.maxConnections),
     fallbackTime: duration(0, 0xffff).default(d.fallbackTime),
   })
-  .transform(({ http, pool6, public: open, ...rest }): RegistryConfig => ({ ...rest, http, pool6, public: open }));
+  .transform(({ http, etcdTls, pool6, public: open, ...rest }): RegistryConfig => {
+    return { ...rest, http, etcdTls, pool6, public: open };
+  });
 
 /** One fault that names everything that is wrong, each with its path. */
 export function parseRegistryConfig(source: string): Result<RegistryConfig> {

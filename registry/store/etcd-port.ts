@@ -4,8 +4,8 @@
 export interface EtcdCredentials {
   /** PEM. */
   readonly ca: Buffer;
-  readonly key: Buffer;
-  readonly certificate: Buffer;
+  /** For a cluster that asks for it. */
+  readonly client: { readonly certificate: Buffer; readonly key: Buffer } | undefined;
 }
 
 export interface Entry {

@@ -61,8 +61,10 @@ class Etcd3Client implements Etcd {
       ...(credentials && {
         credentials: {
           rootCertificate: credentials.ca,
-          privateKey: credentials.key,
-          certChain: credentials.certificate,
+          ...(credentials.client && {
+            privateKey: credentials.client.key,
+            certChain: credentials.client.certificate,
+          }),
         },
       }),
       defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: Date.now() + callDeadline }),

@@ -4,6 +4,7 @@ import type { Result } from '#proto/model/result.ts';
 import type { Snapshot, Transaction } from '#registry/decide/state.ts';
 import type { ToldRecord } from '#registry/decide/told.ts';
 
+export type { EtcdCredentials } from './etcd-port.ts';
 export type { Key, Put, Snapshot, Transaction } from '#registry/decide/state.ts';
 
 /** What a change of the mirror touched. Level-triggered: a listener reads the snapshot. */

@@ -25,39 +25,53 @@ export interface TestEtcd {
   close(): Promise<void>;
 }
 
-export async function startTestEtcd(): Promise<TestEtcd> {
-  const [etcd] = await startTestCluster(1);
+/** Files for a member that speaks TLS, to clients with a certificate of the same CA. */
+export interface TestTls {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export async function startTestEtcd(tls?: TestTls): Promise<TestEtcd> {
+  const [etcd] = await startTestCluster(1, tls);
   if (etcd === undefined) throw new Error('a cluster of one has one');
   return etcd;
 }
 
 /** Several members of one cluster; resolves when all are healthy. */
-export async function startTestCluster(size: number): Promise<readonly TestEtcd[]> {
+export async function startTestCluster(size: number, tls?: TestTls): Promise<readonly TestEtcd[]> {
   const ports = await freePorts(2 * size);
   const members = Array.from({ length: size }, (_, index) => ({
     name: `member-${String(index)}`,
-    endpoint: `http://127.0.0.1:${String(ports[2 * index])}`,
+    endpoint: `${tls ? 'https' : 'http'}://127.0.0.1:${String(ports[2 * index])}`,
     peer: `http://127.0.0.1:${String(ports[2 * index + 1])}`,
   }));
   const cluster = members.map(({ name, peer }) => `${name}=${peer}`).join(',');
-  return Promise.all(members.map((member) => startMember(member, cluster)));
+  return Promise.all(members.map((member) => startMember({ ...member, tls }, cluster)));
 }
 
 async function startMember(
-  { name, endpoint, peer }: { readonly name: string; readonly endpoint: string; readonly peer: string },
+  { name, endpoint, peer, tls }: Readonly<Record<'name' | 'endpoint' | 'peer', string>> & { tls: TestTls | undefined },
   cluster: string,
 ): Promise<TestEtcd> {
   const dir = await mkdtemp(join(tmpdir(), 'dmwg-etcd-'));
   const data = join(dir, 'data');
   let child: ChildProcess | undefined;
 
+  const ctl = (...args: readonly string[]): Promise<string> => etcdctl(endpoint, args, tls);
   const start = async (): Promise<void> => {
     const args = ['--pdeathsig', 'KILL', '--', 'etcd', '--name', name, '--data-dir', data];
     args.push('--listen-client-urls', endpoint, '--advertise-client-urls', endpoint, '--listen-peer-urls', peer);
     args.push('--initial-advertise-peer-urls', peer, '--initial-cluster', cluster, '--logger', 'zap');
     args.push('--heartbeat-interval', '50', '--election-timeout', '500', '--log-level', 'error');
+    if (tls) {
+      args.push('--cert-file', tls.certificate, '--key-file', tls.key, '--trusted-ca-file', tls.ca);
+      args.push('--client-cert-auth');
+    }
     child = spawn('setpriv', args, { stdio: 'ignore' });
-    await until('etcd is healthy', async () => (await fetch(`${endpoint}/health`)).ok, { within: 10_000, every: 20 });
+    const healthy = async (): Promise<boolean> => (await ctl('endpoint', 'status').catch(() => '')) !== '';
+    const answers = async (): Promise<boolean> => (tls ? healthy() : (await fetch(`${endpoint}/health`)).ok);
+    await until('etcd is healthy', answers, { within: 10_000, every: 20 });
   };
   const kill = async (): Promise<void> => {
     const running = child;
@@ -79,7 +93,7 @@ async function startMember(
     wipe,
     pause: () => child?.kill('SIGSTOP'),
     resume: () => child?.kill('SIGCONT'),
-    ctl: (...args) => etcdctl(endpoint, args),
+    ctl,
     close: async () => {
       await kill();
       await rm(dir, { recursive: true, force: true });
@@ -153,9 +167,13 @@ export async function startProxy(to: string): Promise<Proxy> {
   };
 }
 
-async function etcdctl(endpoint: string, args: readonly string[]): Promise<string> {
+async function etcdctl(endpoint: string, args: readonly string[], tls: TestTls | undefined): Promise<string> {
+  const secure = tls ? ['--cacert', tls.ca, '--cert', tls.certificate, '--key', tls.key] : [];
   const env = { ...process.env, ETCDCTL_API: '3' };
-  const child = spawn('etcdctl', ['--endpoints', endpoint, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('etcdctl', ['--endpoints', endpoint, ...secure, ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let output = '';
   child.stdout.on('data', (data: Buffer) => {
     output += data.toString();

@@ -23,7 +23,7 @@ export async function authority(overlay = 'lab'): Promise<CertificateAuthority> 
 export async function issue(
   ca: CertificateAuthority,
   identity: Identity,
-  more: Partial<Pick<IssueOptions, 'now' | 'validity' | 'usage'>> = {},
+  more: Partial<Pick<IssueOptions, 'now' | 'validity' | 'usage' | 'ipAddresses'>> = {},
 ): Promise<ClientIdentity> {
   const name = identity.kind === 'node' ? 'alice' : identity.name;
   const { csr, key } = await createCsr(name);
