@@ -10,7 +10,7 @@ import { subjectOf } from './decide/change.ts';
 import { desiredHost, notices } from './decide/desired.ts';
 import { desiredBfd } from './decide/desired-bfd.ts';
 import { diff } from './decide/diff.ts';
-import { type Effect, type Event, eventSubject, type Turn } from './decide/event.ts';
+import { type Effect, type Event, eventSubject, isForPeer, type Turn } from './decide/event.ts';
 import type { HostState } from './decide/host.ts';
 import { isSafe, keepUnreadable, replacements, sameInputs, sightsOf, takenPorts } from './decide/pass.ts';
 import { type Attempt, dueChanges, type Failures, failureText, longestWait, nextFailures } from './decide/retry.ts';
@@ -146,7 +146,7 @@ export function createLoop(options: LoopOptions): Loop {
       lookAt = (now + periodicMs) as Instant;
       return;
     }
-    const replaced = effects.filter((effect) => effect.kind === 'replace-peer');
+    const replaced = effects.filter(isForPeer);
     if (lookAt <= now || (!picture && passFault === undefined)) await observe();
     else if (!picture) return;
     else if (done && replaced.length === 0 && sameInputs(done, state)) return;

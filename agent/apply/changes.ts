@@ -84,6 +84,7 @@ function groups(changes: readonly Change[]): Group[] {
       case 'add-peer':
       case 'update-peer':
       case 'replace-peer':
+      case 'move-peer':
       case 'remove-peer':
         if (last?.tool === 'wg') last.changes.push(change);
         else found.push({ tool: 'wg', changes: [change] });

@@ -18,7 +18,10 @@ export type IpChange = Extract<
       | 'delete-interface';
   }
 >;
-export type PeerChange = Extract<Change, { kind: 'add-peer' | 'update-peer' | 'replace-peer' | 'remove-peer' }>;
+export type PeerChange = Extract<
+  Change,
+  { kind: 'add-peer' | 'update-peer' | 'replace-peer' | 'move-peer' | 'remove-peer' }
+>;
 
 /** One argument of a program holds at most 128 KiB: this many prefixes fit for sure. */
 const prefixesPerArgument = 2000;
@@ -61,6 +64,8 @@ export function peerArguments(change: PeerChange): string[] {
       const key = change.peer.publicKey;
       return ['peer', key, 'remove', 'peer', key, ...endpoint(change.peer), ...settings(change.peer)];
     }
+    case 'move-peer':
+      return ['peer', change.peer.publicKey, ...endpoint(change.peer)];
     case 'remove-peer':
       return ['peer', change.publicKey, 'remove'];
   }

@@ -91,6 +91,7 @@ class Draft {
         break;
       case 'add-peer':
       case 'replace-peer':
+      case 'move-peer':
         this.#setPeer(change.interface, change.peer);
         break;
       case 'update-peer':

@@ -21,6 +21,8 @@ export type Change =
   | { readonly kind: 'update-peer'; readonly interface: string; readonly from: PeerState; readonly to: PeerState }
   /** Removed and added in one step: forgets its session, so that the next packet starts a handshake at once. */
   | { readonly kind: 'replace-peer'; readonly interface: string; readonly peer: PeerState }
+  /** Another endpoint alone; the WireGuard session goes on. */
+  | { readonly kind: 'move-peer'; readonly interface: string; readonly peer: PeerState }
   | { readonly kind: 'remove-peer'; readonly interface: string; readonly publicKey: PublicKey }
   | { readonly kind: 'add-route'; readonly route: RouteState }
   | { readonly kind: 'replace-route'; readonly from: RouteState; readonly to: RouteState }
@@ -45,6 +47,7 @@ export function subjectOf(change: Change): string {
       return `${change.address} ${change.interface}`;
     case 'add-peer':
     case 'replace-peer':
+    case 'move-peer':
       return `${change.peer.publicKey} ${change.interface} ${change.peer.endpoint ?? ''}`;
     case 'update-peer':
       return `${change.to.publicKey} ${change.interface}`;
@@ -75,6 +78,7 @@ export function interfaceOf(change: Change): string | undefined {
     case 'add-peer':
     case 'update-peer':
     case 'replace-peer':
+    case 'move-peer':
     case 'remove-peer':
       return change.interface;
     case 'add-route':

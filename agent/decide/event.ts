@@ -49,6 +49,13 @@ export type Effect =
       readonly publicKey: PublicKey;
       readonly endpoint: Endpoint;
     }
+  /** Send to another place from now on; the session goes on. */
+  | {
+      readonly kind: 'move-peer';
+      readonly interface: string;
+      readonly publicKey: PublicKey;
+      readonly endpoint: Endpoint;
+    }
   /** Send a BFD packet now. */
   | { readonly kind: 'kick'; readonly path: PathId }
   | { readonly kind: 'inspect-peers'; readonly interface: string }
@@ -60,6 +67,10 @@ export type Effect =
       readonly message: string;
       readonly fields: Readonly<Record<string, unknown>>;
     };
+
+export function isForPeer(effect: Effect): effect is Extract<Effect, { kind: 'replace-peer' | 'move-peer' }> {
+  return effect.kind === 'replace-peer' || effect.kind === 'move-peer';
+}
 
 /** One step: its time, its randomness ([0, 1)), and the effects that it collects. */
 export interface Turn {

@@ -74,6 +74,11 @@ function greetReflector(state: AgentState, { hub }: HubPath, turn: Turn): void {
   turn.effects.push({ kind: 'replace-peer', interface: multipointName(state.self), publicKey, endpoint });
 }
 
+/** The same at all hubs, as something of where we are has changed. */
+export function greetReflectors(state: AgentState, turn: Turn): void {
+  for (const path of state.hubs.values()) if (path.bfd === 'up') greetReflector(state, path, turn);
+}
+
 /** Looks at tunnels that are not Up and whose time has come; repairHub gets the answer. */
 export function inspectHubs(state: AgentState, turn: Turn): AgentState {
   let hubs = state.hubs;

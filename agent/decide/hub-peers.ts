@@ -10,9 +10,11 @@ import { after, milliseconds } from '#proto/model/time.ts';
 import { note, type ObservedPeer, type Turn } from './event.ts';
 import { type AgentState, multipointName } from './state.ts';
 
-const observeMs = 2000;
+const observeMs = 1000;
 const eagerObserveMs = 100;
 const eagerMs = 10_000;
+/** Who registers anew may be at another place. */
+const curiousMs = 3000;
 
 export function peerSync(
   state: AgentState,
@@ -37,6 +39,8 @@ export function peerSync(
       incoming: undefined,
       observeAt: turn.now,
       eagerUntil: after(turn.now, milliseconds(eagerMs)),
+      curiousUntil:
+        sync.snapshot || sync.upsert.length === 0 ? hub.curiousUntil : after(turn.now, milliseconds(curiousMs)),
     },
   };
 }
@@ -46,7 +50,8 @@ export function tickHub(state: AgentState, turn: Turn): AgentState {
   const { hub } = state;
   if (state.self.role !== 'hub' || hub.observeAt === undefined || hub.observeAt > turn.now) return state;
   turn.effects.push({ kind: 'inspect-peers', interface: multipointName(state.self) });
-  const eager = hub.eagerUntil !== undefined && hub.eagerUntil > turn.now && someUnseen(state);
+  const { eagerUntil = turn.now, curiousUntil = turn.now } = hub;
+  const eager = curiousUntil > turn.now || (eagerUntil > turn.now && someUnseen(state));
   const wait = milliseconds(eager ? eagerObserveMs : observeMs);
   return { ...state, hub: { ...hub, observeAt: after(turn.now, wait) } };
 }

@@ -1,6 +1,6 @@
 // What one pass over the host is about, besides the plain difference.
 import { type Change, interfaceOf } from './change.ts';
-import type { Effect } from './event.ts';
+import { type Effect, isForPeer } from './event.ts';
 import { type HostState, lacksPort, type TunnelState } from './host.ts';
 import { type AgentState, multipointName } from './state.ts';
 
@@ -49,7 +49,7 @@ export function isSafe(state: AgentState, picture: HostState, change: Change): b
 }
 
 /**
- * The peers that are to be made anew; one that is not there yet is added by the diff. One that was heard since the effect was
+ * The peers that are to be made anew or moved; one that is not there yet is added by the diff. One that was heard since the effect was
  * decided is spared: the other end may already send that way.
  */
 export function replacements(
@@ -66,10 +66,11 @@ export function replacements(
   }
   const changes: Change[] = [];
   for (const effect of effects) {
-    if (effect.kind !== 'replace-peer' || heard.has(`${effect.interface} ${effect.publicKey}`)) continue;
+    if (!isForPeer(effect)) continue;
+    if (effect.kind === 'replace-peer' && heard.has(`${effect.interface} ${effect.publicKey}`)) continue;
     const peer = desired.interfaces.get(effect.interface)?.peers.get(effect.publicKey);
     if (!peer || !picture.interfaces.get(effect.interface)?.peers.has(effect.publicKey)) continue;
-    changes.push({ kind: 'replace-peer', interface: effect.interface, peer: { ...peer, endpoint: effect.endpoint } });
+    changes.push({ kind: effect.kind, interface: effect.interface, peer: { ...peer, endpoint: effect.endpoint } });
   }
   return changes;
 }

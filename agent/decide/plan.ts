@@ -12,6 +12,7 @@ const order: Readonly<Record<Change['kind'], number>> = {
   'add-peer': 4,
   'update-peer': 5,
   'replace-peer': 6,
+  'move-peer': 6,
   'replace-route': 7,
   'add-route': 8,
   'set-firewall': 9,

@@ -1,10 +1,14 @@
 // Direct tunnels: from a rendezvous to BFD Up, through losses, to the end. One Remote is one other node.
+import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { Target } from '#proto/model/nhrp.ts';
 import { after, type Instant, type Milliseconds, milliseconds } from '#proto/model/time.ts';
+import { retryWait } from './attempt.ts';
 import { note, type ObservedPeer, type Turn, warn } from './event.ts';
+import { greetReflectors } from './hub-paths.ts';
 import { receive } from './reception.ts';
+import { placesOf, searched, seek, tickSearch } from './search.ts';
 import { type AgentState, type BfdState, multipointName, type Remote, withEntry, withoutEntry } from './state.ts';
 
 /** Beyond the detection time: by then the other end has stopped sending by the direct path, whether it heard us or not. */
@@ -14,20 +18,19 @@ const recoveryLookMs = 2000;
 const recoveryMs = 15_000;
 /** How long the route of an adopted path stays without BFD. */
 const adoptionMs = 3000;
-/** Back-off after failed attempts. */
-const firstRetryMs = 5000;
-const lastRetryMs = 300_000;
 /** A path that was Up for this long starts with a clean slate. */
 const stableMs = 60_000;
 
 /** A binding of this node was learned: start the tunnel, unless there is one or its time has not come. */
-export function meet(state: AgentState, target: Target, turn: Turn): AgentState {
+export function meet(state: AgentState, target: Target, endpoints: readonly Endpoint[], turn: Turn): AgentState {
   const old = state.remotes.get(target.node);
   const sameKey = old?.target.publicKey === target.publicKey;
   if (old && sameKey) {
-    if (old.phase === 'direct' || old.phase === 'punching') return put(state, { ...old, target });
+    if (old.phase === 'punching') return put(state, { ...old, target });
+    const known = seek(state, { ...old, target }, endpoints, turn);
+    if (old.phase === 'direct') return put(state, known);
     // Its tunnel works, only its agent is away: a new attempt would break what it still sends.
-    if (old.phase === 'recovering' && !isSilent(old, 2 * recoveryLookMs, turn)) return put(state, { ...old, target });
+    if (old.phase === 'recovering' && !isSilent(old, 2 * recoveryLookMs, turn)) return put(state, known);
     if (old.phase === 'failed' && old.retryAt > turn.now && target.rendezvous === undefined) return state;
   }
   const { rendezvous } = target;
@@ -38,6 +41,7 @@ export function meet(state: AgentState, target: Target, turn: Turn): AgentState 
   note(turn, 'rendezvous', { node: target.name, startAfterMs: rendezvous.startAfter, rounds: rendezvous.rounds });
   return put(state, {
     ...fresh,
+    places: placesOf(target, endpoints),
     phase: 'punching',
     since: turn.now,
     bfd: 'down',
@@ -93,6 +97,8 @@ export function adopt(state: AgentState, target: Target, turn: Turn): AgentState
 
 function recover(state: AgentState, remote: Remote, turn: Turn): AgentState {
   warn(turn, 'direct path lost', { node: remote.target.name });
+  // It may be ourselves who are seen at another place now.
+  if (![...state.remotes.values()].some(({ phase }) => phase === 'recovering')) greetReflectors(state, turn);
   turn.effects.push({ kind: 'inspect-peers', interface: multipointName(state.self) });
   const failures = turn.now - remote.since >= stableMs ? 0 : remote.failures;
   return put(state, {
@@ -119,7 +125,9 @@ export function retire(state: AgentState, node: NodeId, turn: Turn): AgentState 
 export function tickRemotes(state: AgentState, turn: Turn): AgentState {
   let next = state;
   for (const remote of state.remotes.values()) {
-    if (remote.phase === 'punching') next = punch(next, remote, turn);
+    const looked = tickSearch(state, remote, turn);
+    if (looked !== remote) next = put(next, looked);
+    else if (remote.phase === 'punching') next = punch(next, remote, turn);
     else if (remote.nextAt !== undefined && remote.nextAt <= turn.now) {
       if (remote.phase === 'direct') next = recover(next, remote, turn);
       if (remote.phase === 'closing') next = { ...next, remotes: withoutEntry(next.remotes, remote.target.node) };
@@ -140,9 +148,12 @@ export function inspectRemotes(state: AgentState, peers: ReadonlyMap<PublicKey, 
   let next = state;
   for (const remote of state.remotes.values()) {
     const seen = peers.get(remote.target.publicKey);
-    if (!seen || remote.phase !== 'recovering') continue;
+    if (!seen) continue;
+    const found = searched(state, remote, seen, turn);
+    if (found !== remote) next = put(next, found);
+    if (remote.phase !== 'recovering') continue;
     const { reception } = receive(remote.reception, seen.rxBytes, turn.now);
-    const looked = { ...remote, reception };
+    const looked = { ...found, reception };
     next = isSilent(looked, recoveryMs, turn)
       ? fail(next, looked, 'direct path lost and not come back', turn)
       : put(next, looked);
@@ -181,6 +192,7 @@ function fail(state: AgentState, remote: Remote, reason: string, turn: Turn): Ag
     since: turn.now,
     bfd: 'down',
     rendezvous: undefined,
+    search: undefined,
     failures: remote.failures + 1,
     retryAt: after(turn.now, wait),
     nextAt: undefined,
@@ -196,6 +208,7 @@ function close(state: AgentState, remote: Remote, turn: Turn): AgentState {
     since: turn.now,
     bfd: 'admin-down',
     rendezvous: undefined,
+    search: undefined,
     nextAt: after(turn.now, closingTime(state)),
     reason: undefined,
   });
@@ -204,10 +217,6 @@ function close(state: AgentState, remote: Remote, turn: Turn): AgentState {
 /** Whether nothing has arrived from the peer for `span` milliseconds of looking. */
 export function isSilent(remote: Remote, span: number, turn: Turn): boolean {
   return turn.now - Math.max(remote.reception?.changedAt ?? 0, remote.since) >= span;
-}
-
-function retryWait(failures: number): Milliseconds {
-  return milliseconds(Math.min(firstRetryMs * 2 ** Math.min(failures, 10), lastRetryMs));
 }
 
 function closingTime({ config }: AgentState): Milliseconds {
@@ -226,6 +235,8 @@ function remoteOf(target: Target, old: Remote | undefined, turn: Turn): Remote {
     retryAt: turn.now,
     nextAt: undefined,
     reception: undefined,
+    places: old?.places ?? [],
+    search: undefined,
     reason: undefined,
   };
 }

@@ -98,7 +98,8 @@ export function resolutionReply(state: AgentState, message: NhrpMessage<Resoluti
   }
   const answered = { ...state, resolutions: withoutEntry(state.resolutions, asked.destination) };
   const prefix = prefixAround(asked.destination, cie);
-  const learned = learn(answered, { prefix, target, holdingTime: cie.holdingTime, ...asked }, turn);
+  const { holdingTime, nbma: endpoints } = cie;
+  const learned = learn(answered, { prefix, target, holdingTime, endpoints, ...asked }, turn);
   // What was cached of the same destination with another prefix is no longer so, and would be asked for again at once.
   const replaced = [...learned.shortcuts.values()].filter(
     (one) => one.destination === asked.destination && one.prefix !== prefix,
@@ -129,11 +130,15 @@ export function resolutionRequest(state: AgentState, message: NhrpMessage<Resolu
   const { target } = message.body;
   const cie = message.body.cies[0];
   if (!target || !cie || !isOwn(state, message.destination)) return state;
-  const source = message.destination;
+  const { holdingTime, nbma: endpoints } = cie;
   const prefix = prefixAround(message.source, cie);
+  // What is cached already is told again when the other end has moved.
+  const known = state.shortcuts.get(prefix);
+  const { source, destination } =
+    known?.node === target.node ? known : { source: message.destination, destination: message.source };
   // Cached only if the asker is stable and says for how long (RFC 2332 5.2.1).
-  if (!message.body.sourceStable || cie.holdingTime === 0) return state;
-  return learn(state, { prefix, target, holdingTime: cie.holdingTime, source, destination: message.source }, turn);
+  if (!message.body.sourceStable || holdingTime === 0) return state;
+  return learn(state, { prefix, target, holdingTime, endpoints, source, destination }, turn);
 }
 
 /** RFC 2332 5.2.5: forgets all bindings inside the named classes, and says so. */

@@ -1,6 +1,6 @@
 // The cache of bindings: shortcuts, each with a route while its remote is direct.
 import { type Address, containsAddress, containsPrefix, overlaps, type Prefix } from '#proto/model/address.ts';
-import { endpointAddress } from '#proto/model/endpoint.ts';
+import { type Endpoint, endpointAddress } from '#proto/model/endpoint.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { Target } from '#proto/model/nhrp.ts';
 import {
@@ -23,6 +23,8 @@ const soonestRefreshMs = 10_000;
 export interface Learned {
   readonly prefix: Prefix;
   readonly target: Target;
+  /** Where it is known to be. */
+  readonly endpoints: readonly Endpoint[];
   readonly holdingTime: Seconds;
   readonly source: Address;
   readonly destination: Address;
@@ -47,7 +49,12 @@ export function learn(state: AgentState, learned: Learned, turn: Turn): AgentSta
     createdAt: known?.createdAt ?? turn.now,
     usedAt: known?.usedAt ?? turn.now,
   };
-  const next = meet({ ...state, shortcuts: withEntry(state.shortcuts, prefix, shortcut) }, target, turn);
+  const next = meet(
+    { ...state, shortcuts: withEntry(state.shortcuts, prefix, shortcut) },
+    target,
+    learned.endpoints,
+    turn,
+  );
   return known && known.node !== target.node ? retireUnused(next, [known.node], turn) : next;
 }
 

@@ -8,7 +8,8 @@ import type { NodeId, NodeName, Role } from '#proto/model/names.ts';
 import type { InterfaceKind, Target } from '#proto/model/nhrp.ts';
 import type { RoutingConfig } from '#proto/model/routing.ts';
 import type { HubConfig, HubPeer, OverlayConfig } from '#proto/model/session.ts';
-import type { Instant, Milliseconds } from '#proto/model/time.ts';
+import type { Instant } from '#proto/model/time.ts';
+import type { RendezvousProgress, Search } from './attempt.ts';
 import { initialRouting, type RoutingState } from './routing-state.ts';
 
 /** What agent.yaml says. */
@@ -162,17 +163,10 @@ export interface Remote {
   /** Next look at it in recovering, end of closing, end of an adopted path's grace. */
   readonly nextAt: Instant | undefined;
   readonly reception: Reception | undefined;
+  /** Where the other end is, by the registry's last word. */
+  readonly places: readonly Endpoint[];
+  readonly search: Search | undefined;
   readonly reason: string | undefined;
-}
-
-export interface RendezvousProgress {
-  readonly startAt: Instant;
-  /** When the latest round was begun; the first one is begun by making the peer. */
-  readonly begunAt: Instant;
-  readonly round: Milliseconds;
-  readonly rounds: readonly Endpoint[];
-  /** Index of the round that comes next. */
-  readonly next: number;
 }
 
 export interface HubState {
@@ -185,6 +179,8 @@ export interface HubState {
   readonly observeAt: Instant | undefined;
   /** Until then new peers are expected to show up: look often. */
   readonly eagerUntil: Instant | undefined;
+  /** The same for peers that may have moved. */
+  readonly curiousUntil: Instant | undefined;
 }
 
 export function initialState(self: Self): AgentState {
@@ -220,6 +216,7 @@ export function initialState(self: Self): AgentState {
       observed: new Map(),
       observeAt: undefined,
       eagerUntil: undefined,
+      curiousUntil: undefined,
     },
   };
 }

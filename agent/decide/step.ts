@@ -4,7 +4,7 @@ import { errorCode, type NhrpMessage } from '#proto/model/nhrp.ts';
 import type { OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import { sawActivity, tickActivity } from './activity.ts';
 import { type Event, note, type Turn, warn } from './event.ts';
-import { configureHubs, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
+import { configureHubs, greetReflectors, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
 import { chooseHubs } from './hub-choice.ts';
 import { indicate, peerSync, reportEndpoints, tickHub } from './hub-peers.ts';
 import { putOff } from './late.ts';
@@ -83,6 +83,7 @@ export function handle(state: AgentState, event: Event, turn: Turn): AgentState 
 
 /** The network underneath changed: what failed before may work now. */
 function hurry(state: AgentState, turn: Turn): AgentState {
+  greetReflectors(state, turn);
   const hubs = [...state.hubs].map(([node, path]): [typeof node, HubPath] => {
     return [node, path.repairAt === undefined ? path : { ...path, repairs: 0, repairAt: turn.now }];
   });

@@ -15,7 +15,7 @@ export function nextWake(state: AgentState, now: Instant): Instant | undefined {
   for (const path of state.hubs.values()) moments.push(path.repairAt);
   for (const entry of state.resolutions.values()) moments.push(entry.negativeUntil ?? entry.nextAt);
   for (const remote of state.remotes.values()) {
-    moments.push(remote.nextAt);
+    moments.push(remote.nextAt, remote.search?.nextAt);
     // The moment it starts is one too: its BFD session begins then.
     const { rendezvous } = remote;
     if (rendezvous && rendezvous.startAt > now) moments.push(rendezvous.startAt);

@@ -1,0 +1,33 @@
+// How far an attempt to reach the other end of a direct tunnel has come.
+import type { Endpoint } from '#proto/model/endpoint.ts';
+import { type Instant, type Milliseconds, milliseconds } from '#proto/model/time.ts';
+
+/** Back-off after failed attempts. */
+const firstRetryMs = 5000;
+const lastRetryMs = 300_000;
+
+export interface RendezvousProgress {
+  readonly startAt: Instant;
+  /** When the latest round was begun; the first one is begun by making the peer. */
+  readonly begunAt: Instant;
+  readonly round: Milliseconds;
+  readonly rounds: readonly Endpoint[];
+  /** Index of the round that comes next. */
+  readonly next: number;
+}
+
+/** For the other end of a tunnel whose place has changed. */
+export interface Search {
+  /** Still to be tried. */
+  readonly rounds: readonly Endpoint[];
+  /** Received bytes when it began to wait at the present place; absent until the first look. */
+  readonly bytes: number | undefined;
+  readonly since: Instant;
+  /** The next look. */
+  readonly nextAt: Instant;
+}
+
+/** After so many failed attempts in a row. */
+export function retryWait(failures: number): Milliseconds {
+  return milliseconds(Math.min(firstRetryMs * 2 ** Math.min(failures, 10), lastRetryMs));
+}
