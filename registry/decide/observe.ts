@@ -1,4 +1,6 @@
+import { endpointAddress } from '#proto/model/endpoint.ts';
 import type { NodeId } from '#proto/model/names.ts';
+import type { NodeInterface } from '#proto/model/nhrp.ts';
 import type { ObservedEndpoint } from '#proto/model/session.ts';
 import { transaction } from './node.ts';
 import type { BindingRecord, NodeRecord, ObservedRecord } from './records.ts';
@@ -29,4 +31,19 @@ export function observe(snapshot: Snapshot, hub: NodeRecord, endpoints: readonly
 function reaches(binding: BindingRecord, hub: NodeId, seen: ObservedEndpoint): boolean {
   const found = binding.interfaces.find((one) => one.publicKey === seen.publicKey);
   return found !== undefined && (found.kind === 'multipoint' || found.hub === hub);
+}
+
+/** Where hubs see these interfaces, by what they said before: not at an address of the node itself that it has no longer. */
+export function stillSeen(
+  previous: BindingRecord | undefined,
+  interfaces: readonly NodeInterface[],
+): readonly ObservedRecord[] {
+  const has = (all: readonly NodeInterface[], { publicKey, endpoint }: ObservedRecord): boolean => {
+    const own = all.find((one) => one.publicKey === publicKey)?.endpoints ?? [];
+    return own.some((one) => endpointAddress(one) === endpointAddress(endpoint));
+  };
+  return (previous?.observed ?? []).filter((one) => {
+    const left = has(previous?.interfaces ?? [], one) && !has(interfaces, one);
+    return interfaces.some(({ publicKey }) => publicKey === one.publicKey) && !left;
+  });
 }

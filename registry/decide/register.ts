@@ -25,6 +25,7 @@ import { sameValue } from './equal.ts';
 import { revival } from './expire.ts';
 import { observedEndpoints, transaction } from './node.ts';
 import type { BindingRecord, NodeRecord, OverlayRecord } from './records.ts';
+import { stillSeen } from './observe.ts';
 import { answer, errorAbout, headerError, isOwn } from './reply.ts';
 import type { Key, Put, Snapshot, Transaction } from './state.ts';
 import type { Server } from './transit.ts';
@@ -86,7 +87,6 @@ export function register(
     ? (previous?.prefixes ?? [])
     : unique(announcements.map((cie) => announced(request, cie)));
   const interfaces = body.interfaces.length > 0 ? body.interfaces : (previous?.interfaces ?? []);
-  const keys = new Set<PublicKey>(interfaces.map((one) => one.publicKey));
   const first = accepted[0];
   const binding: BindingRecord = {
     node: node.id,
@@ -97,7 +97,7 @@ export function register(
     holdingTime: first ? holdingTime(first, overlay) : (previous?.holdingTime ?? overlay.holdingTime),
     registeredAt: previous?.registeredAt ?? context.now,
     agentVersion: context.agentVersion,
-    observed: (previous?.observed ?? []).filter((one) => keys.has(one.publicKey)),
+    observed: stillSeen(previous, interfaces),
     lostAt: undefined,
   };
   const changed = !previous || !sameValue(previous, binding);

@@ -159,7 +159,7 @@ function wayBack(snapshot: Snapshot, asker: NodeRecord, source: Address): WayBac
 }
 
 /** The CIE of a binding: its prefix is around the request's address, its protocol address the node's own. */
-function bindingCie(binding: BindingRecord, node: NodeRecord, prefix: Prefix, now: Timestamp): Cie {
+export function bindingCie(binding: BindingRecord, node: NodeRecord, prefix: Prefix, now: Timestamp): Cie {
   return {
     code: cieCode.ok,
     prefixLength: isHostPrefix(prefix) ? uniquePrefixLength : lengthOf(prefix),
@@ -171,7 +171,11 @@ function bindingCie(binding: BindingRecord, node: NodeRecord, prefix: Prefix, no
   };
 }
 
-function targetValue(node: NodeRecord, binding: BindingRecord, meeting: Rendezvous | undefined): Target | undefined {
+export function targetValue(
+  node: NodeRecord,
+  binding: BindingRecord,
+  meeting: Rendezvous | undefined,
+): Target | undefined {
   const multipoint = multipointOf(binding);
   return (
     multipoint && {

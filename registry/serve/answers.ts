@@ -93,6 +93,19 @@ export class Answers {
     this.#purges.spare(asker, prefix);
   }
 
+  /** Whoever here was told about a node and need not forget it: one of the prefixes for each. */
+  holdersOf(about: NodeId): Answer[] {
+    return firstOfEach(
+      [...this.#index.about(about).values()].flatMap((told) => [...told.values()]),
+      'asker',
+    );
+  }
+
+  /** What a node here was told of others, likewise. */
+  heldBy(asker: NodeId): Answer[] {
+    return firstOfEach(this.#index.of(asker), 'about');
+  }
+
   acknowledge(asker: NodeId, requestId: number): void {
     const done = this.#purges.acknowledge(asker, requestId);
     if (!done) return;
@@ -208,4 +221,10 @@ export class Answers {
       this.#index.add({ asker, about, prefix, mark, revision, until, ...state });
     }
   }
+}
+
+function firstOfEach(answers: readonly Answer[], node: 'asker' | 'about'): Answer[] {
+  const found = new Map<NodeId, Answer>();
+  for (const answer of answers) if (!answer.purging && !found.has(answer[node])) found.set(answer[node], answer);
+  return [...found.values()];
 }

@@ -11,6 +11,7 @@ import { Observations } from './observations.ts';
 import { Replicas } from './replicas.ts';
 import { Responder } from './responder.ts';
 import { listenSocket, listenTls, type ServerParts } from './server.ts';
+import { Roams } from './roams.ts';
 import { Sessions } from './sessions.ts';
 import { Sweeper } from './sweeper.ts';
 import type { RegistryCertificate } from './tls.ts';
@@ -53,6 +54,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     sessions: sessions.open,
     deliver: (node, message) => sessions.deliverHere(node, message),
   });
+  const roams = new Roams({ context, sessions, answers });
   const observations = new Observations(context);
   const complaints = new Complaints(context.clock, context.log);
   const responder = new Responder({ context, sessions, answers, observations, complaints });
@@ -96,6 +98,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     stopSweeping.abort();
     sessions.drain();
     context.traffic.stop();
+    roams.stop();
     observations.stop();
     const swept = new AbortController();
     void Promise.all([sweeping, answers.stop()]).finally(() => {

@@ -83,6 +83,27 @@ test('a new key frees the old one', async () => {
   assert.equal(store.snapshot().nodeByKey.get(publicKey('a')), undefined);
 });
 
+test('an address of its own that a node has no longer is not where hubs see it any more; that of its NAT may be', () => {
+  const seenAt = (where: string): unknown => {
+    const observed = [{ publicKey: publicKey('a'), endpoint: endpoint(where), hub: nodeId(9) }];
+    const known = bindingRecord(1, { interfaces: [multipoint('a', ['192.0.2.1:1000'])], observed });
+    const store = storeOf();
+    store.force({ put: enrolled(one, known) });
+    const moved = register(
+      store.snapshot(),
+      one,
+      registration('10.99.0.1', [multipoint('a', ['192.0.2.77:1000'])]),
+      context,
+    );
+    const put = moved.transaction?.put.find(({ kind }) => kind === 'binding');
+    assert.ok(put?.kind === 'binding');
+    return put.record.observed.map((each) => each.endpoint);
+  };
+  assert.deepEqual(seenAt('192.0.2.1:1000'), []);
+  assert.deepEqual(seenAt('192.0.2.1:4242'), []);
+  assert.deepEqual(seenAt('198.51.100.1:7'), ['198.51.100.1:7']);
+});
+
 test('a registration ends the loss of a binding and keeps its age and what hubs observed', async () => {
   const store = storeOf();
   const observed = [{ publicKey: publicKey('a'), endpoint: endpoint('198.51.100.1:7'), hub: nodeId(9) }];
