@@ -100,6 +100,7 @@ function decodeBody(body: WireBody): Result<NhrpBody> {
       return f.fields({
         type: ok('registration-request' as const),
         unique: ok(body.value.unique),
+        additive: ok(body.value.additive),
         cies: decodeCies(body.value.cies),
         interfaces: f.list(body.value.interfaces, limits.interfaces, decodeInterface),
       });
@@ -151,7 +152,8 @@ function encodeBody(body: NhrpBody): WireBody {
     }
     case 'registration-request': {
       const interfaces = body.interfaces.map(encodeInterface);
-      const value = { unique: body.unique, cies: body.cies.map(encodeCie), interfaces };
+      const { unique, additive } = body;
+      const value = { unique, cies: body.cies.map(encodeCie), interfaces, additive };
       return { $case: 'registrationRequest', value };
     }
     case 'registration-reply': {

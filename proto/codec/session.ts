@@ -19,6 +19,7 @@ import { decodeReason, reasons } from './goodbye.ts';
 import { decodeNhrp, encodeNhrp } from './nhrp.ts';
 import { decodeInterface, encodeInterface, limits } from './nhrp-parts.ts';
 import { decodeRegistry } from './registry-endpoint.ts';
+import { decodeRouteSync, encodeRouteSync } from './route-sync.ts';
 
 /** What one message may carry of each. A sender splits what is longer. */
 export const sessionLimits = {
@@ -87,6 +88,10 @@ export function decodeRegistryMessage(response: wire.SessionResponse): Result<Re
         remove: f.list(body.value.removeNodeIds, sessionLimits.peers, (id) => f.atom(id, parseNodeId)),
         complete: ok(body.value.complete),
       });
+    case 'routeSync': {
+      const { snapshot, complete } = body.value;
+      return f.map(decodeRouteSync(body.value), (routes) => ({ type: 'route-sync', snapshot, complete, ...routes }));
+    }
     case 'ping':
       return ok({ type: 'ping', id: body.value.id });
     case 'goodbye':
@@ -113,6 +118,8 @@ export function encodeRegistryMessage(message: RegistryMessage): wire.SessionRes
       const value = { snapshot, upsert: upsert.map(encodePeer), removeNodeIds: [...remove], complete };
       return { body: { $case: 'peerSync', value } };
     }
+    case 'route-sync':
+      return { body: { $case: 'routeSync', value: encodeRouteSync(message) } };
     case 'ping':
       return { body: { $case: 'ping', value: { id: message.id } } };
     case 'goodbye':
@@ -190,12 +197,11 @@ function decodeHub(hub: wire.Hub): Result<HubConfig> {
     endpoints: f.endpoints(hub.endpoints, limits.endpoints),
     priority: f.u8(hub.priority),
     cluster: f.u8(hub.cluster),
-    prefixes: f.prefixes(hub.prefixes, limits.nodePrefixes),
   });
 }
 
 function encodeHub(hub: HubConfig): wire.Hub {
-  const { node, name, address, address6, publicKey, endpoints, priority, cluster, prefixes } = hub;
+  const { node, name, address, address6, publicKey, endpoints, priority, cluster } = hub;
   return {
     nodeId: node,
     name,
@@ -205,7 +211,7 @@ function encodeHub(hub: HubConfig): wire.Hub {
     endpoints: [...endpoints],
     priority,
     cluster,
-    prefixes: [...prefixes],
+    prefixes: [],
   };
 }
 
@@ -215,19 +221,18 @@ function decodePeer(peer: wire.Peer): Result<HubPeer> {
     name: f.atom(peer.name, parseNodeName),
     address: f.address(peer.address),
     address6: f.optionalAddress(peer.address6),
-    prefixes: f.prefixes(peer.prefixes, limits.nodePrefixes),
     interfaces: f.list(peer.interfaces, limits.interfaces, decodeInterface),
   });
 }
 
 function encodePeer(peer: HubPeer): wire.Peer {
-  const { node, name, address, address6, prefixes, interfaces } = peer;
+  const { node, name, address, address6, interfaces } = peer;
   return {
     nodeId: node,
     name,
     address,
     address6: address6 ?? '',
-    prefixes: [...prefixes],
+    prefixes: [],
     interfaces: interfaces.map(encodeInterface),
   };
 }

@@ -120,6 +120,8 @@ export interface RegistrationRequest {
   readonly unique: boolean;
   readonly cies: readonly Cie[];
   readonly interfaces: readonly NodeInterface[];
+  /** Without U: comes to what was announced before, instead of replacing it. */
+  readonly additive: boolean;
 }
 
 export interface RegistrationReply {

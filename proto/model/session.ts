@@ -4,6 +4,7 @@ import type { Endpoint } from './endpoint.ts';
 import type { PublicKey } from './key.ts';
 import type { NodeId, NodeName, Phase } from './names.ts';
 import type { NhrpMessage, NodeInterface } from './nhrp.ts';
+import type { LearnedRoute } from './route.ts';
 import type { Milliseconds, Seconds } from './time.ts';
 
 export interface HubConfig {
@@ -17,7 +18,6 @@ export interface HubConfig {
   /** 0 best, 255 worst. */
   readonly priority: number;
   readonly cluster: number;
-  readonly prefixes: readonly Prefix[];
 }
 
 /** Where a replica of the registry is reached. */
@@ -33,7 +33,7 @@ export interface RegistryEndpoint {
 export interface OverlayConfig {
   readonly overlay: string;
   readonly phase: Phase;
-  /** What goes to a hub unless something more specific is known. */
+  /** Pools and configured summaries: what goes to a hub unless something more specific is known. */
   readonly summaries: readonly Prefix[];
   readonly linkPrefix: Prefix;
   readonly hubs: readonly HubConfig[];
@@ -55,13 +55,12 @@ export interface OverlayConfig {
   readonly prefixes: readonly Prefix[];
 }
 
-/** A node as a hub must know it. */
+/** A node as a hub must know it; what it announces comes with the routes. */
 export interface HubPeer {
   readonly node: NodeId;
   readonly name: NodeName;
   readonly address: Address;
   readonly address6: Address | undefined;
-  readonly prefixes: readonly Prefix[];
   readonly interfaces: readonly NodeInterface[];
 }
 
@@ -89,6 +88,13 @@ export type RegistryMessage =
       readonly snapshot: boolean;
       readonly upsert: readonly HubPeer[];
       readonly remove: readonly NodeId[];
+      readonly complete: boolean;
+    }
+  | {
+      readonly type: 'route-sync';
+      readonly snapshot: boolean;
+      readonly upsert: readonly LearnedRoute[];
+      readonly remove: readonly Prefix[];
       readonly complete: boolean;
     }
   | { readonly type: 'ping'; readonly id: bigint }

@@ -6,6 +6,8 @@ import type { VendorData } from './vendor.ts';
 /** Of resolutions; a registration's U and a purge's N are the first bit. */
 const flag = { router: 0x8000, authoritative: 0x4000, destinationStable: 0x2000, unique: 0x1000, sourceStable: 0x0800 };
 const registrationUnique = 0x8000;
+/** Ours: RFC 2332 5.2.3 leaves all but U unused. */
+const registrationAdditive = 0x0001;
 const purgeNoReply = 0x8000;
 
 export function flagsOf(body: NhrpBody): number {
@@ -26,6 +28,7 @@ export function flagsOf(body: NhrpBody): number {
         bit(flag.sourceStable, body.sourceStable)
       );
     case 'registration-request':
+      return bit(registrationUnique, body.unique) | bit(registrationAdditive, body.additive);
     case 'registration-reply':
       return bit(registrationUnique, body.unique);
     case 'purge-request':
@@ -82,7 +85,13 @@ export function bodyOf(type: NhrpType, parts: BodyParts): NhrpBody {
         target: vendor.target,
       };
     case 'registration-request':
-      return { type, unique: has(registrationUnique), cies, interfaces: vendor.interfaces };
+      return {
+        type,
+        unique: has(registrationUnique),
+        cies,
+        interfaces: vendor.interfaces,
+        additive: has(registrationAdditive),
+      };
     case 'registration-reply':
       return { type, unique: has(registrationUnique), cies, observedEndpoint: vendor.observedEndpoint };
     case 'purge-request':

@@ -59,6 +59,7 @@ export interface SessionResponse {
     | { $case: "peerSync"; value: PeerSync }
     | { $case: "ping"; value: Ping }
     | { $case: "goodbye"; value: Goodbye }
+    | { $case: "routeSync"; value: RouteSync }
     | undefined;
 }
 
@@ -151,7 +152,7 @@ export interface OverlayConfig {
   overlay: string;
   /** 1, 2 or 3: as in DMVPN. */
   phase: number;
-  /** Pools, configured summaries, and announced prefixes that none of them covers, without the node's own. */
+  /** Pools and configured summaries. What they do not cover comes by RouteSync. */
   summaries: string[];
   /** The /64 (ULA) of all link addresses. */
   linkPrefix: string;
@@ -193,6 +194,7 @@ export interface Hub {
   endpoints: string[];
   /** 0 best, 255 worst. */
   priority: number;
+  /** Not filled any more: RouteSync names the hubs behind a prefix. */
   prefixes: string[];
   /** In each cluster a spoke keeps up tunnels to the best hubs; the lowest cluster's carry the traffic. */
   cluster: number;
@@ -212,8 +214,34 @@ export interface Peer {
   name: string;
   address: string;
   address6: string;
+  /** Not filled any more: RouteSync names the nodes behind a prefix. */
   prefixes: string[];
   interfaces: Interface[];
+}
+
+/**
+ * Announced prefixes as the node must know them, by what changed: a hub all of them; a spoke those of hubs, and those that no
+ * summary covers (phase 2: all). None that it announces itself.
+ */
+export interface RouteSync {
+  /** This message starts a full list: what is not in it, up to and with complete, is gone. */
+  snapshot: boolean;
+  upsert: LearnedRoute[];
+  removePrefixes: string[];
+  complete: boolean;
+}
+
+export interface LearnedRoute {
+  prefix: string;
+  /** Who announces it, best first. */
+  origins: RouteOrigin[];
+}
+
+export interface RouteOrigin {
+  nodeId: string;
+  name: string;
+  /** 255 best, 0 unspecified. */
+  preference: number;
 }
 
 /** One WireGuard interface of a node. */
@@ -371,8 +399,10 @@ export interface ResolutionReply {
 export interface RegistrationRequest {
   unique: boolean;
   cies: Cie[];
-  /** All WireGuard interfaces of the node. The registration replaces what the node said before. */
+  /** All WireGuard interfaces of the node, which replace those that it said before; none: they stay. */
   interfaces: Interface[];
+  /** Without U: these prefixes come to those announced before, or change their preference. Else they are the whole list. */
+  additive: boolean;
 }
 
 /** RFC 2332 5.2.4. */
@@ -717,6 +747,9 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "goodbye":
         Goodbye.encode(message.body.value, writer.uint32(50).fork()).join();
         break;
+      case "routeSync":
+        RouteSync.encode(message.body.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -782,6 +815,14 @@ export const SessionResponse: MessageFns<SessionResponse> = {
             message.body = { $case: "goodbye", value: Goodbye.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.body = { $case: "routeSync", value: RouteSync.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -812,6 +853,10 @@ export const SessionResponse: MessageFns<SessionResponse> = {
         ? { $case: "ping", value: Ping.fromJSON(object.ping) }
         : isSet(object.goodbye)
         ? { $case: "goodbye", value: Goodbye.fromJSON(object.goodbye) }
+        : isSet(object.routeSync)
+        ? { $case: "routeSync", value: RouteSync.fromJSON(object.routeSync) }
+        : isSet(object.route_sync)
+        ? { $case: "routeSync", value: RouteSync.fromJSON(object.route_sync) }
         : undefined,
     };
   },
@@ -830,6 +875,8 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       obj.ping = Ping.toJSON(message.body.value);
     } else if (message.body?.$case === "goodbye") {
       obj.goodbye = Goodbye.toJSON(message.body.value);
+    } else if (message.body?.$case === "routeSync") {
+      obj.routeSync = RouteSync.toJSON(message.body.value);
     }
     return obj;
   },
@@ -873,6 +920,12 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "goodbye": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
           message.body = { $case: "goodbye", value: Goodbye.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "routeSync": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "routeSync", value: RouteSync.fromPartial(object.body.value) };
         }
         break;
       }
@@ -2263,6 +2316,317 @@ export const Peer: MessageFns<Peer> = {
     message.address6 = object.address6 ?? "";
     message.prefixes = object.prefixes?.map((e) => e) || [];
     message.interfaces = object.interfaces?.map((e) => Interface.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRouteSync(): RouteSync {
+  return { snapshot: false, upsert: [], removePrefixes: [], complete: false };
+}
+
+export const RouteSync: MessageFns<RouteSync> = {
+  encode(message: RouteSync, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.snapshot !== false) {
+      writer.uint32(8).bool(message.snapshot);
+    }
+    for (const v of message.upsert) {
+      LearnedRoute.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.removePrefixes) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.complete !== false) {
+      writer.uint32(32).bool(message.complete);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteSync {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteSync();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.snapshot = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.upsert.push(LearnedRoute.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.removePrefixes.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.complete = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RouteSync {
+    return {
+      snapshot: isSet(object.snapshot) ? globalThis.Boolean(object.snapshot) : false,
+      upsert: globalThis.Array.isArray(object?.upsert) ? object.upsert.map((e: any) => LearnedRoute.fromJSON(e)) : [],
+      removePrefixes: globalThis.Array.isArray(object?.removePrefixes)
+        ? object.removePrefixes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.remove_prefixes)
+        ? object.remove_prefixes.map((e: any) => globalThis.String(e))
+        : [],
+      complete: isSet(object.complete) ? globalThis.Boolean(object.complete) : false,
+    };
+  },
+
+  toJSON(message: RouteSync): unknown {
+    const obj: any = {};
+    if (message.snapshot !== false) {
+      obj.snapshot = message.snapshot;
+    }
+    if (message.upsert?.length) {
+      obj.upsert = message.upsert.map((e) => LearnedRoute.toJSON(e));
+    }
+    if (message.removePrefixes?.length) {
+      obj.removePrefixes = message.removePrefixes;
+    }
+    if (message.complete !== false) {
+      obj.complete = message.complete;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RouteSync>, I>>(base?: I): RouteSync {
+    return RouteSync.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RouteSync>, I>>(object: I): RouteSync {
+    const message = createBaseRouteSync();
+    message.snapshot = object.snapshot ?? false;
+    message.upsert = object.upsert?.map((e) => LearnedRoute.fromPartial(e)) || [];
+    message.removePrefixes = object.removePrefixes?.map((e) => e) || [];
+    message.complete = object.complete ?? false;
+    return message;
+  },
+};
+
+function createBaseLearnedRoute(): LearnedRoute {
+  return { prefix: "", origins: [] };
+}
+
+export const LearnedRoute: MessageFns<LearnedRoute> = {
+  encode(message: LearnedRoute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefix !== "") {
+      writer.uint32(10).string(message.prefix);
+    }
+    for (const v of message.origins) {
+      RouteOrigin.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LearnedRoute {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLearnedRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefix = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.origins.push(RouteOrigin.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LearnedRoute {
+    return {
+      prefix: isSet(object.prefix) ? globalThis.String(object.prefix) : "",
+      origins: globalThis.Array.isArray(object?.origins) ? object.origins.map((e: any) => RouteOrigin.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: LearnedRoute): unknown {
+    const obj: any = {};
+    if (message.prefix !== "") {
+      obj.prefix = message.prefix;
+    }
+    if (message.origins?.length) {
+      obj.origins = message.origins.map((e) => RouteOrigin.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LearnedRoute>, I>>(base?: I): LearnedRoute {
+    return LearnedRoute.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LearnedRoute>, I>>(object: I): LearnedRoute {
+    const message = createBaseLearnedRoute();
+    message.prefix = object.prefix ?? "";
+    message.origins = object.origins?.map((e) => RouteOrigin.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRouteOrigin(): RouteOrigin {
+  return { nodeId: "", name: "", preference: 0 };
+}
+
+export const RouteOrigin: MessageFns<RouteOrigin> = {
+  encode(message: RouteOrigin, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.preference !== 0) {
+      writer.uint32(24).uint32(message.preference);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteOrigin {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteOrigin();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.preference = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RouteOrigin {
+    return {
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      preference: isSet(object.preference) ? globalThis.Number(object.preference) : 0,
+    };
+  },
+
+  toJSON(message: RouteOrigin): unknown {
+    const obj: any = {};
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.preference !== 0) {
+      obj.preference = Math.round(message.preference);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RouteOrigin>, I>>(base?: I): RouteOrigin {
+    return RouteOrigin.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RouteOrigin>, I>>(object: I): RouteOrigin {
+    const message = createBaseRouteOrigin();
+    message.nodeId = object.nodeId ?? "";
+    message.name = object.name ?? "";
+    message.preference = object.preference ?? 0;
     return message;
   },
 };
@@ -3895,7 +4259,7 @@ export const ResolutionReply: MessageFns<ResolutionReply> = {
 };
 
 function createBaseRegistrationRequest(): RegistrationRequest {
-  return { unique: false, cies: [], interfaces: [] };
+  return { unique: false, cies: [], interfaces: [], additive: false };
 }
 
 export const RegistrationRequest: MessageFns<RegistrationRequest> = {
@@ -3908,6 +4272,9 @@ export const RegistrationRequest: MessageFns<RegistrationRequest> = {
     }
     for (const v of message.interfaces) {
       Interface.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.additive !== false) {
+      writer.uint32(32).bool(message.additive);
     }
     return writer;
   },
@@ -3949,6 +4316,14 @@ export const RegistrationRequest: MessageFns<RegistrationRequest> = {
             message.interfaces.push(Interface.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.additive = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3968,6 +4343,7 @@ export const RegistrationRequest: MessageFns<RegistrationRequest> = {
       interfaces: globalThis.Array.isArray(object?.interfaces)
         ? object.interfaces.map((e: any) => Interface.fromJSON(e))
         : [],
+      additive: isSet(object.additive) ? globalThis.Boolean(object.additive) : false,
     };
   },
 
@@ -3982,6 +4358,9 @@ export const RegistrationRequest: MessageFns<RegistrationRequest> = {
     if (message.interfaces?.length) {
       obj.interfaces = message.interfaces.map((e) => Interface.toJSON(e));
     }
+    if (message.additive !== false) {
+      obj.additive = message.additive;
+    }
     return obj;
   },
 
@@ -3993,6 +4372,7 @@ export const RegistrationRequest: MessageFns<RegistrationRequest> = {
     message.unique = object.unique ?? false;
     message.cies = object.cies?.map((e) => Cie.fromPartial(e)) || [];
     message.interfaces = object.interfaces?.map((e) => Interface.fromPartial(e)) || [];
+    message.additive = object.additive ?? false;
     return message;
   },
 };
