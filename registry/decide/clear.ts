@@ -23,11 +23,12 @@ export function clear(
   address: Address | 'all',
   { id, now }: { readonly id: string; readonly now: Timestamp },
 ): Clearance {
-  const target = address === 'all' ? undefined : snapshot.routes.match(address)?.value;
+  const targets = address === 'all' ? [] : (snapshot.routes.covering(address).at(-1)?.candidates ?? []);
+  const all = address === 'all';
   const prefixes: Prefix[] = [];
   for (const binding of snapshot.bindings.values()) {
     const node = snapshot.nodes.get(binding.node);
-    if (node && (address === 'all' || node.id === target)) prefixes.push(...reachableBy(node, binding));
+    if (node && (all || targets.some((one) => one.node === node.id))) prefixes.push(...reachableBy(node, binding));
   }
   if (prefixes.length === 0) return { cleared: 0, transaction: undefined };
   const merged = snapshot.clears.size >= mostClears;

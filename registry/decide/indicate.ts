@@ -2,9 +2,9 @@ import { isMulticast } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { errorCode, type NhrpMessage, type TrafficIndication } from '#proto/model/nhrp.ts';
 import { milliseconds, type Timestamp } from '#proto/model/time.ts';
-import { liveBinding } from './node.ts';
 import type { NodeRecord } from './records.ts';
 import { isOwn } from './reply.ts';
+import { routeTo } from './rib.ts';
 import type { Snapshot } from './state.ts';
 import { relayed, type Server } from './transit.ts';
 
@@ -36,9 +36,9 @@ export function indicate(
   const { source, destination } = message;
   if (isMulticast(source) || isMulticast(destination) || isOwn(hub, source) || isOwn(hub, destination))
     return undefined;
-  const from = snapshot.routes.match(source)?.value;
-  const to = snapshot.routes.match(destination)?.value;
+  const from = routeTo(snapshot, source, { now })?.node;
+  const to = routeTo(snapshot, destination, { now, asker: from })?.node;
   if (from === undefined || to === undefined || from === to || from === hub.id || to === hub.id) return undefined;
-  if (snapshot.nodes.get(from)?.role !== 'spoke' || !liveBinding(snapshot, to, now)) return undefined;
+  if (snapshot.nodes.get(from)?.role !== 'spoke') return undefined;
   return { to: from, about: to, message: onward };
 }

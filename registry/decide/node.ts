@@ -68,7 +68,11 @@ export function isBehindNat(binding: BindingRecord): boolean {
 
 /** What leads to the node: its addresses as host prefixes, then its announced prefixes. */
 export function reachableBy(node: NodeRecord, binding: BindingRecord | undefined): Prefix[] {
-  return [...addressesOf(node).map(hostPrefix), ...(binding?.prefixes ?? [])];
+  return [...addressesOf(node).map(hostPrefix), ...announcedBy(binding)];
+}
+
+export function announcedBy(binding: BindingRecord | undefined): Prefix[] {
+  return binding?.announcements.map(({ prefix }) => prefix) ?? [];
 }
 
 /** Nodes from the best to the worst hub: by priority, then by id. */

@@ -1,9 +1,9 @@
-import { comparePrefixes, containsPrefix, type Prefix } from '#proto/model/address.ts';
+import { comparePrefixes, type Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { HubConfig, OverlayConfig, RegistryEndpoint } from '#proto/model/session.ts';
 import { sameValue } from './equal.ts';
 import { hubsOf, multipointOf } from './node.ts';
-import type { BindingRecord, NodeRecord, OverlayRecord } from './records.ts';
+import type { NodeRecord, OverlayRecord } from './records.ts';
 import type { Snapshot } from './state.ts';
 
 /** What is the same for all nodes; made once per change. */
@@ -11,59 +11,42 @@ export interface CommonConfig {
   readonly overlay: OverlayRecord;
   readonly hubs: readonly HubConfig[];
   readonly registries: readonly RegistryEndpoint[];
-  /** Pools, configured summaries (without a node) and the announced prefixes that those do not cover, sorted. */
-  readonly summaries: readonly { readonly prefix: Prefix; readonly node: NodeId | undefined }[];
-  /** Announced prefixes that go to every node. */
-  readonly uncovered: ReadonlyMap<NodeId, readonly Prefix[]>;
+  /** Pools and configured summaries, sorted. */
+  readonly summaries: readonly Prefix[];
 }
 
 export function commonConfig(snapshot: Snapshot, overlay: OverlayRecord): CommonConfig {
-  const uncovered = new Map<NodeId, readonly Prefix[]>();
-  for (const [node, binding] of snapshot.bindings) {
-    const prefixes = uncoveredBy(overlay, binding);
-    if (prefixes.length > 0) uncovered.set(node, prefixes);
-  }
-  const summaries = [
-    ...fixedSummaries(overlay).map((prefix) => ({ prefix, node: undefined })),
-    ...[...uncovered].flatMap(([node, prefixes]) => prefixes.map((prefix) => ({ prefix, node }))),
-  ].sort((a, b) => comparePrefixes(a.prefix, b.prefix));
   return {
     overlay,
     hubs: hubsOf(snapshot).map((hub) => hubConfig(snapshot, hub)),
     registries: registriesOf(snapshot),
-    summaries,
-    uncovered,
+    summaries: [...new Set(summariesOf(overlay))].sort(comparePrefixes),
   };
 }
 
 /** Whether what is the same for all may be other than `common` after a change of this node or its binding. */
 export function concernsAll(common: CommonConfig, snapshot: Snapshot, id: NodeId): boolean {
-  if (snapshot.nodes.get(id)?.role === 'hub' || common.hubs.some((hub) => hub.node === id)) return true;
-  const binding = snapshot.bindings.get(id);
-  return !sameValue(binding ? uncoveredBy(common.overlay, binding) : [], common.uncovered.get(id) ?? []);
+  const node = snapshot.nodes.get(id);
+  if (node?.role !== 'hub') return common.hubs.some((hub) => hub.node === id);
+  return !sameValue(
+    hubConfig(snapshot, node),
+    common.hubs.find((hub) => hub.node === id),
+  );
 }
 
-function fixedSummaries(overlay: OverlayRecord): Prefix[] {
+/** What spokes send to their hubs without knowing more. */
+export function summariesOf(overlay: OverlayRecord): Prefix[] {
   return [overlay.pool, overlay.pool6, ...overlay.summaries].filter((one) => one !== undefined);
-}
-
-/** Phase 2 gives every prefix to every spoke. */
-function uncoveredBy(overlay: OverlayRecord, { prefixes }: BindingRecord): readonly Prefix[] {
-  if (overlay.phase === 2 || prefixes.length === 0) return prefixes;
-  const fixed = fixedSummaries(overlay);
-  return prefixes.filter((prefix) => !fixed.some((one) => containsPrefix(one, prefix)));
 }
 
 /** What one node needs to know of its overlay: no summary is its own prefix, no hub itself. */
 export function overlayConfig(common: CommonConfig, node: NodeRecord): OverlayConfig {
   const { overlay } = common;
   const own = new Set(node.prefixes);
-  const summaries = new Set<Prefix>();
-  for (const one of common.summaries) if (one.node !== node.id && !own.has(one.prefix)) summaries.add(one.prefix);
   return {
     overlay: overlay.name,
     phase: overlay.phase,
-    summaries: [...summaries],
+    summaries: common.summaries.filter((one) => !own.has(one)),
     linkPrefix: overlay.linkPrefix,
     hubs: common.hubs.filter((hub) => hub.node !== node.id),
     holdingTime: overlay.holdingTime,
@@ -104,6 +87,5 @@ function hubConfig(snapshot: Snapshot, hub: NodeRecord): HubConfig {
     endpoints: hub.endpoints.length > 0 ? hub.endpoints : (multipoint?.endpoints ?? []),
     priority: hub.priority,
     cluster: hub.cluster,
-    prefixes: binding?.prefixes ?? [],
   };
 }

@@ -28,7 +28,7 @@ export function peerOf(snapshot: Snapshot, hub: NodeId, node: NodeRecord, now: T
   const interfaces = binding.interfaces.filter((one) => one.kind === 'multipoint' || one.hub === hub);
   if (interfaces.length === 0) return undefined;
   const { id, name, address, address6 } = node;
-  return { node: id, name, address, address6, prefixes: binding.prefixes, interfaces };
+  return { node: id, name, address, address6, interfaces };
 }
 
 /**
@@ -57,11 +57,10 @@ export function peerDelta(
 }
 
 /** Whether others have by now what this missing node had. */
-function isReplaced(snapshot: Snapshot, { node, address, address6, prefixes, interfaces }: HubPeer): boolean {
+function isReplaced(snapshot: Snapshot, { node, address, address6, interfaces }: HubPeer): boolean {
   const owners = [
     snapshot.claimedAddresses.get(address),
     address6 && snapshot.claimedAddresses.get(address6),
-    ...prefixes.map((prefix) => snapshot.claimedPrefixes.get(prefix)),
     ...interfaces.map((one) => snapshot.nodeByKey.get(one.publicKey)),
   ];
   return owners.some((owner) => owner !== undefined && owner !== node);

@@ -84,9 +84,9 @@ export function purgeByNode(
   if (classes.some((prefix) => addressesOf(node).some((address) => containsAddress(prefix, address)))) {
     return { reply, transaction: removeBinding(binding) };
   }
-  const kept = binding.prefixes.filter((prefix) => !classes.some((one) => containsPrefix(one, prefix)));
-  if (kept.length === binding.prefixes.length) return { reply, transaction: undefined };
-  const put = [{ kind: 'binding', record: { ...binding, prefixes: kept } }] as const;
+  const kept = binding.announcements.filter(({ prefix }) => !classes.some((one) => containsPrefix(one, prefix)));
+  if (kept.length === binding.announcements.length) return { reply, transaction: undefined };
+  const put = [{ kind: 'binding', record: { ...binding, announcements: kept } }] as const;
   return { reply, transaction: transaction({ unchanged: [{ kind: 'binding', id: node.id }], put }) };
 }
 

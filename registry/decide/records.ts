@@ -52,8 +52,8 @@ export interface NodeRecord {
 export interface BindingRecord {
   readonly node: NodeId;
   readonly interfaces: readonly NodeInterface[];
-  /** Announced, each within the node's own prefixes. */
-  readonly prefixes: readonly Prefix[];
+  /** What it may announce and does, by length. */
+  readonly announcements: readonly Announcement[];
   readonly unique: boolean;
   readonly mtu: number;
   readonly holdingTime: Seconds;
@@ -63,6 +63,14 @@ export interface BindingRecord {
   readonly observed: readonly ObservedRecord[];
   /** When the session ended; the holding time counts from here. Absent while a replica holds the session. */
   readonly lostAt: Timestamp | undefined;
+}
+
+export interface Announcement {
+  readonly prefix: Prefix;
+  /** 255 best, 0 unspecified (RFC 2332 5.2.0.1). */
+  readonly preference: number;
+  /** When it was announced with this preference. */
+  readonly since: Timestamp;
 }
 
 export interface ObservedRecord {

@@ -5,7 +5,6 @@ import {
   familyOf,
   lengthOf,
   networkOf,
-  type Prefix,
   prefixOf,
 } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
@@ -21,6 +20,7 @@ import {
   uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
 import { type Seconds, seconds, type Timestamp } from '#proto/model/time.ts';
+import { announce, prefixOfCie, wishOf } from './announce.ts';
 import { sameValue } from './equal.ts';
 import { revival } from './expire.ts';
 import { observedEndpoints, transaction } from './node.ts';
@@ -64,7 +64,7 @@ export function register(
 ): RegistrationOutcome {
   const { overlay } = snapshot;
   const { body } = request;
-  const { server } = context;
+  const { server, now } = context;
   const error = headerError(node, request, server) ?? (wellFormed(body) ? undefined : errorCode.protocolError);
   if (error !== undefined)
     return { reply: errorAbout(request, error, { server, sender: node }), transaction: undefined };
@@ -82,20 +82,20 @@ export function register(
   if (body.unique && accepted.length === 0)
     return { reply: reply(request, { codes, holding: seconds(0), server }), transaction: undefined };
 
-  const announcements = accepted.filter((cie) => !ownAddress(node, request, cie));
-  const prefixes = body.unique
-    ? (previous?.prefixes ?? [])
-    : unique(announcements.map((cie) => announced(request, cie)));
+  const asked = accepted.filter((cie) => !ownAddress(node, request, cie));
+  const before = previous?.announcements ?? [];
+  const wishes = asked.flatMap((cie) => wishOf(cie, clientAddress(request, cie)));
+  const announcements = body.unique ? before : announce(before, wishes, { now, additive: body.additive });
   const interfaces = body.interfaces.length > 0 ? body.interfaces : (previous?.interfaces ?? []);
   const first = accepted[0];
   const binding: BindingRecord = {
     node: node.id,
     interfaces,
-    prefixes,
-    unique: body.unique || (announcements.length === accepted.length && (previous?.unique ?? false)),
+    announcements,
+    unique: body.unique || (asked.length === accepted.length && (previous?.unique ?? false)),
     mtu: first?.mtu ?? previous?.mtu ?? 0,
     holdingTime: first ? holdingTime(first, overlay) : (previous?.holdingTime ?? overlay.holdingTime),
-    registeredAt: previous?.registeredAt ?? context.now,
+    registeredAt: previous?.registeredAt ?? now,
     agentVersion: context.agentVersion,
     observed: stillSeen(previous, interfaces),
     lostAt: undefined,
@@ -151,14 +151,11 @@ function addressCode(node: NodeRecord, request: NhrpMessage, cie: Cie): number {
 
 function prefixCode(snapshot: Snapshot, node: NodeRecord, request: NhrpMessage, cie: Cie): number {
   const address = clientAddress(request, cie);
-  const bits = addressBits(familyOf(address));
-  const length = cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength;
-  if (length > bits || length === 0) return cieCode.prohibited;
-  const prefix = prefixOf(address, length);
-  if (networkOf(prefix) !== address) return cieCode.prohibited;
+  const prefix = prefixOfCie(cie, address);
+  if (prefix === undefined || networkOf(prefix) !== address) return cieCode.prohibited;
   if (!node.prefixes.some((own) => containsPrefix(own, prefix))) return cieCode.prohibited;
   // Inside another node's more specific prefix it would take that node's traffic.
-  for (let shorter = length; shorter >= 0; shorter--) {
+  for (let shorter = lengthOf(prefix); shorter >= 0; shorter--) {
     const owner = snapshot.claimedPrefixes.get(prefixOf(address, shorter));
     if (owner !== undefined) return owner === node.id ? cieCode.ok : cieCode.alreadyRegistered;
   }
@@ -192,12 +189,6 @@ function isForeign(snapshot: Snapshot, overlay: OverlayRecord, node: NodeRecord,
     if (linkAddress(overlay.linkPrefix, other) === linkAddress(overlay.linkPrefix, key)) return true;
   }
   return false;
-}
-
-function announced(request: NhrpMessage, cie: Cie): Prefix {
-  const address = clientAddress(request, cie);
-  const bits = addressBits(familyOf(address));
-  return prefixOf(address, cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength);
 }
 
 function holdingTime(cie: Cie, overlay: OverlayRecord): Seconds {
@@ -241,8 +232,4 @@ function reply(
     },
     server,
   );
-}
-
-function unique(prefixes: readonly Prefix[]): Prefix[] {
-  return [...new Set(prefixes)].sort((a, b) => lengthOf(a) - lengthOf(b) || (a < b ? -1 : 1));
 }

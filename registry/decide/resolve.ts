@@ -20,11 +20,12 @@ import {
   uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
 import { type Milliseconds, type Seconds, seconds, type Timestamp } from '#proto/model/time.ts';
-import { addressFor, isBehindNat, liveBinding, multipointOf, nbmaOf, remaining } from './node.ts';
+import { addressFor, announcedBy, isBehindNat, liveBinding, multipointOf, nbmaOf, remaining } from './node.ts';
 import type { BindingRecord, NodeRecord } from './records.ts';
 import { rendezvous, type RendezvousPair } from './rendezvous.ts';
 import { answer, errorAbout } from './reply.ts';
 import { narrowed, pathError, requestError, type ServerPath } from './resolution-rules.ts';
+import { routeTo, type View } from './rib.ts';
 import { scopeOf } from './scope.ts';
 import type { Snapshot } from './state.ts';
 import { relayed, type Server } from './transit.ts';
@@ -46,9 +47,8 @@ export interface ResolutionOutcome {
 }
 
 /** The node behind an address, if its binding holds: whose round trip the caller measures before it resolves. */
-export function targetOf(snapshot: Snapshot, destination: Address, now: Timestamp): NodeId | undefined {
-  const match = snapshot.routes.match(destination);
-  return match && liveBinding(snapshot, match.value, now) ? match.value : undefined;
+export function targetOf(snapshot: Snapshot, destination: Address, view: View): NodeId | undefined {
+  return routeTo(snapshot, destination, view)?.node;
 }
 
 /** RFC 2332 5.2.1 and 5.2.2, answered from the snapshot alone. `asker` undefined: a tool of an operator. */
@@ -89,7 +89,8 @@ export function resolve(
   );
   const told = { prefix: found.prefix, about: found.node.id };
   if (!asker || !askerBinding || !pair) return { reply, forward: undefined, told };
-  const back = { node: asker, binding: askerBinding, ...wayBack(snapshot, asker, request.source) };
+  const view = { now: context.now, asker: found.node.id };
+  const back = { node: asker, binding: askerBinding, ...wayBack(snapshot, asker, request.source, view) };
   const message = introduce(request, back, pair.target, context);
   return { reply, told, forward: message && { to: found.node.id, message } };
 }
@@ -110,7 +111,7 @@ function find(
   if (!snapshot.overlay) return cieCode.noResources;
   if (asker && snapshot.overlay.phase === 1) return cieCode.prohibited;
   if (isMulticast(request.destination)) return cieCode.noBinding;
-  const scope = scopeOf(snapshot, request.destination);
+  const scope = scopeOf(snapshot, request.destination, { now, asker: asker?.id });
   const node = scope && snapshot.nodes.get(scope.node);
   const binding = scope && liveBinding(snapshot, scope.node, now);
   if (!node || !binding || !multipointOf(binding)) return cieCode.noBinding;
@@ -151,8 +152,8 @@ interface WayBack {
  * What the asked node may send straight to the asker: the network of the source, if the asker announces it. Otherwise only the
  * asker's own address, as nobody who asked for the source would be answered.
  */
-function wayBack(snapshot: Snapshot, asker: NodeRecord, source: Address): WayBack {
-  const scope = scopeOf(snapshot, source);
+function wayBack(snapshot: Snapshot, asker: NodeRecord, source: Address, view: View): WayBack {
+  const scope = scopeOf(snapshot, source, view);
   if (scope?.node === asker.id) return { source, prefix: scope.prefix };
   const own = addressFor(asker, familyOf(source));
   return { source: own, prefix: hostPrefix(own) };
@@ -183,7 +184,7 @@ export function targetValue(
       name: node.name,
       address: node.address,
       address6: node.address6,
-      prefixes: binding.prefixes,
+      prefixes: announcedBy(binding),
       publicKey: multipoint.publicKey,
       nat: isBehindNat(binding),
       rendezvous: meeting,

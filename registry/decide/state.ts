@@ -2,7 +2,6 @@
 import type { Address, Prefix } from '#proto/model/address.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId, NodeName } from '#proto/model/names.ts';
-import type { PrefixTable } from '#proto/model/prefix-table.ts';
 import type {
   BindingRecord,
   ClearRecord,
@@ -13,6 +12,7 @@ import type {
   SessionRecord,
   TokenRecord,
 } from './records.ts';
+import type { Routes } from './route-table.ts';
 
 /** The last known state of etcd. Read-only; stays as it is while etcd is away. */
 export interface Snapshot {
@@ -30,8 +30,8 @@ export interface Snapshot {
   readonly nodeByKey: ReadonlyMap<PublicKey, NodeId>;
   readonly claimedAddresses: ReadonlyMap<Address, NodeId>;
   readonly claimedPrefixes: ReadonlyMap<Prefix, NodeId>;
-  /** Registered prefixes and node addresses (/32, /128) -> node, for longest-prefix match. */
-  readonly routes: Pick<PrefixTable<NodeId>, 'match' | 'parent' | 'get' | 'entries'>;
+  /** Registered prefixes and node addresses (/32, /128), with all nodes that lead there. */
+  readonly routes: Routes;
 }
 
 /** A thing in the store. `claim-*` keys exist for uniqueness: their creation is the transaction's condition. */

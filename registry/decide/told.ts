@@ -3,8 +3,9 @@ import { containsPrefix, hostPrefix, networkOf, type Prefix, prefixOf } from '#p
 import type { NodeId } from '#proto/model/names.ts';
 import { type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
 import type { Timestamp } from '#proto/model/time.ts';
-import { liveBinding, multipointOf } from './node.ts';
+import { announcedBy, liveBinding, multipointOf } from './node.ts';
 import type { BindingRecord } from './records.ts';
+import type { View } from './rib.ts';
 import { scopeOf } from './scope.ts';
 import type { Snapshot } from './state.ts';
 
@@ -29,11 +30,11 @@ export interface ToldRecord {
 }
 
 /** The present answer about a prefix; undefined when not all of it leads to that node, or nobody is told so any more. */
-export function toldNow(snapshot: Snapshot, prefix: Prefix, about: NodeId, now: Timestamp): Told | undefined {
+export function toldNow(snapshot: Snapshot, prefix: Prefix, about: NodeId, view: View): Told | undefined {
   if (snapshot.overlay?.phase === 1) return undefined;
-  const scope = scopeOf(snapshot, networkOf(prefix));
+  const scope = scopeOf(snapshot, networkOf(prefix), view);
   if (scope?.node !== about || !containsPrefix(scope.prefix, prefix)) return undefined;
-  const binding = liveBinding(snapshot, about, now);
+  const binding = liveBinding(snapshot, about, view.now);
   return binding && { prefix, about, mark: markOf(binding), revision: Number(snapshot.revision) };
 }
 
@@ -64,7 +65,7 @@ const marks = new WeakMap<BindingRecord, string>();
 function markOf(binding: BindingRecord): string {
   const known = marks.get(binding);
   if (known !== undefined) return known;
-  const mark = digest([multipointOf(binding)?.publicKey ?? '', ...binding.prefixes].join(' '));
+  const mark = digest([multipointOf(binding)?.publicKey ?? '', ...announcedBy(binding)].join(' '));
   marks.set(binding, mark);
   return mark;
 }

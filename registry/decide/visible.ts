@@ -4,6 +4,7 @@ import type { Timestamp } from '#proto/model/time.ts';
 import { isHeld } from './expire.ts';
 import {
   addressesOf,
+  announcedBy,
   isBehindNat,
   liveBinding,
   multipointOf,
@@ -13,6 +14,7 @@ import {
   remaining,
 } from './node.ts';
 import type { NodeRecord } from './records.ts';
+import { rank } from './rib.ts';
 import type { Snapshot } from './state.ts';
 
 export interface NodeRow {
@@ -72,7 +74,7 @@ function nodeRow(snapshot: Snapshot, node: NodeRecord, now: Timestamp): NodeRow 
     role: node.role,
     address: node.address,
     address6: node.address6 ?? '',
-    prefixes: binding?.prefixes ?? node.prefixes,
+    prefixes: binding ? announcedBy(binding) : node.prefixes,
     endpoints: [
       ...[...claimed].map((address) => ({ address, kind: 'claimed' }) as const),
       ...observed.map((address) => ({ address, kind: 'observed' }) as const),
@@ -110,14 +112,17 @@ export function bindingRows(snapshot: Snapshot, now: Timestamp): BindingRow[] {
 }
 
 export function routeRows(snapshot: Snapshot, now: Timestamp): RouteRow[] {
-  return [...snapshot.routes.entries()]
-    .sort(([a], [b]) => comparePrefixes(a, b))
-    .map(([prefix, id]) => ({
-      prefix,
-      node: snapshot.nodes.get(id)?.name ?? id,
-      preference: 0,
-      active: liveBinding(snapshot, id, now) !== undefined,
-    }));
+  return [...snapshot.routes.routes()]
+    .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
+    .flatMap((route) => {
+      const best = new Set(rank(snapshot, route.candidates, now).best.map(({ node }) => node));
+      return route.candidates.map(({ node, preference }) => ({
+        prefix: route.prefix,
+        node: snapshot.nodes.get(node)?.name ?? node,
+        preference,
+        active: best.has(node),
+      }));
+    });
 }
 
 function sortedNodes(snapshot: Snapshot): NodeRecord[] {

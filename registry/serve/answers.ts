@@ -7,7 +7,7 @@ import type { StoreChange } from '#registry/store/port.ts';
 import { BlanketPurges } from './blanket-purges.ts';
 import type { RegistryContext } from './context.ts';
 import { covers, type Deliver, Purges } from './purges.ts';
-import { isSuspect, RouteChanges, type Suspects } from './route-changes.ts';
+import { isSuspect, type Suspects, suspectsOf } from './route-changes.ts';
 import { touchedNodes } from './sessions.ts';
 import { type Answer, type KeptRecord, ToldIndex } from './told-index.ts';
 import { ToldReader } from './told-reader.ts';
@@ -36,7 +36,6 @@ export class Answers {
   readonly #index = new ToldIndex();
   readonly #writer: ToldWriter<KeptRecord>;
   readonly #reader: ToldReader;
-  readonly #routes: RouteChanges;
   #changes: StoreChange[] = [];
   #order = 0;
   #check: NodeJS.Immediate | undefined;
@@ -58,7 +57,6 @@ export class Answers {
       },
     });
     this.#reader = new ToldReader({ told: store.told, log, found: this.#learn.bind(this) });
-    this.#routes = new RouteChanges(store.snapshot());
     this.#unsubscribe = store.onChange((changes) => {
       this.#changes.push(...changes);
       this.#check ??= setImmediate(() => {
@@ -80,7 +78,7 @@ export class Answers {
   remember(asker: NodeId, prefix: Prefix, about: NodeId): void {
     const { store, clock } = this.#parts.context;
     const snapshot = store.snapshot();
-    const told = toldNow(snapshot, prefix, about, clock.held());
+    const told = toldNow(snapshot, prefix, about, { now: clock.held(), asker });
     const binding = liveBinding(snapshot, about, clock.held());
     if (!told || !binding || !this.#parts.sessions.has(asker)) return;
     const until = (clock.date() + toMilliseconds(remaining(binding, clock.held()))) as Timestamp;
@@ -154,8 +152,8 @@ export class Answers {
     if (concerns('revocation')) this.#blanket.purgeRevoked();
     if (concerns('clear')) this.#blanket.purgeCleared();
     const nodes = touchedNodes(changes);
-    if (!nodes) this.#routes.reset(snapshot);
-    const suspects = nodes ? this.#routes.suspects(snapshot, nodes) : new Map<NodeId, undefined>();
+    const prefixes = changes.flatMap((one) => (one.kind === 'route' ? [one.prefix] : []));
+    const suspects = suspectsOf(snapshot, nodes ?? [], prefixes);
     if (!nodes || concerns('overlay')) for (const id of this.#index.subjects()) suspects.set(id, undefined);
     this.#purgeStale(suspects);
   }
@@ -165,7 +163,7 @@ export class Answers {
     for (const [about, parts] of suspects) {
       for (const [prefix, told] of this.#index.about(about)) {
         if (!isSuspect(parts, prefix)) continue;
-        for (const answer of this.#staleOf(prefix, about, told.values())) {
+        for (const answer of this.#staleOf(told.values())) {
           const own = stale.get(answer.asker) ?? [];
           own.push(answer);
           stale.set(answer.asker, own);
@@ -175,14 +173,16 @@ export class Answers {
     for (const [asker, answers] of stale) this.#purgeAnswers(asker, answers);
   }
 
-  /** Of answers about one prefix: those that are no longer so. */
-  #staleOf(prefix: Prefix, about: NodeId, told: Iterable<Answer>): Answer[] {
+  /** Those that are no longer so. */
+  #staleOf(told: Iterable<Answer>): Answer[] {
     const { store, clock } = this.#parts.context;
     const snapshot = store.snapshot();
-    const now = toldNow(snapshot, prefix, about, clock.held());
-    return [...told].filter(
-      (answer) => !answer.purging && answer.until > clock.date() && isStale(snapshot, answer, now),
-    );
+    const now = clock.held();
+    return [...told].filter((answer) => {
+      if (answer.purging || answer.until <= clock.date()) return false;
+      const { prefix, about, asker } = answer;
+      return isStale(snapshot, answer, toldNow(snapshot, prefix, about, { now, asker }));
+    });
   }
 
   #purgeAnswers(asker: NodeId, answers: readonly Answer[]): void {
@@ -210,7 +210,7 @@ export class Answers {
       this.#writer.note(asker, record.about);
     }
     this.#writer.release(asker);
-    const stale = this.#index.of(asker).flatMap((one) => this.#staleOf(one.prefix, one.about, [one]));
+    const stale = this.#staleOf(this.#index.of(asker));
     this.#purgeAnswers(asker, stale);
   }
 

@@ -10,11 +10,10 @@ const longestConfigDelay = 5000;
 const toldPerMillisecond = 10_000;
 /** Sessions that get their configuration in one turn of the loop. */
 const slice = 100;
-/** Announced prefixes outside of all summaries, above which the operator is told what they cost. */
-const manyPrefixes = 1000;
+
 /** Sends the nodes of this replica their configuration when it changes, at the cost of what changed. */
 export class Configs {
-  readonly #context: Pick<RegistryContext, 'store' | 'events'>;
+  readonly #context: Pick<RegistryContext, 'store'>;
   readonly #open: ReadonlyMap<NodeId, Session>;
   #common: CommonConfig | undefined;
   /** #common is as the store says. */
@@ -26,7 +25,7 @@ export class Configs {
   #timer: NodeJS.Timeout | undefined;
   #next: NodeJS.Immediate | undefined;
 
-  constructor(context: Pick<RegistryContext, 'store' | 'events'>, open: ReadonlyMap<NodeId, Session>) {
+  constructor(context: Pick<RegistryContext, 'store'>, open: ReadonlyMap<NodeId, Session>) {
     this.#context = context;
     this.#open = open;
   }
@@ -45,19 +44,13 @@ export class Configs {
 
   /** What is the same for all: the same object as before as long as nothing in it can have changed. */
   common(): CommonConfig | undefined {
-    const { store, events } = this.#context;
+    const { store } = this.#context;
     const snapshot = store.snapshot();
     if (!snapshot.overlay) return undefined;
     if (this.#common && this.#fresh) return this.#common;
     const common = commonConfig(snapshot, snapshot.overlay);
     this.#fresh = true;
     this.#common = common;
-    if (snapshot.overlay.phase === 2 || common.summaries.length <= manyPrefixes) {
-      events.calm('overlay.many-prefixes', '');
-    } else {
-      const what = `more than ${String(manyPrefixes)} announced prefixes are in no summary, and go to every node`;
-      events.alarm('overlay.many-prefixes', '', `${what}: add a summary (dmwg overlay set summaries)`);
-    }
     return common;
   }
 

@@ -179,7 +179,10 @@ export class Responder {
 
   async #resolve(session: Session, request: NhrpMessage<ResolutionRequest>): Promise<void> {
     const { store, clock } = this.#context;
-    const about = targetOf(store.snapshot(), request.destination, clock.held());
+    const about = targetOf(store.snapshot(), request.destination, {
+      now: clock.held(),
+      asker: session.node,
+    });
     const targetRtt = about === undefined ? undefined : await this.#sessions.measure(about);
     const snapshot = store.snapshot();
     const node = snapshot.nodes.get(session.node);

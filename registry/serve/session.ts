@@ -1,14 +1,18 @@
+import type { Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { NhrpMessage } from '#proto/model/nhrp.ts';
 import { noMessages } from '#proto/model/nhrp-counters.ts';
 import type { GoodbyeReason, HubPeer, OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import type { Fault } from '#proto/model/result.ts';
+import type { LearnedRoute } from '#proto/model/route.ts';
 import type { Timestamp } from '#proto/model/time.ts';
 import { sameValue } from '#registry/decide/equal.ts';
 import { type CommonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
 import { peerDelta, peersOf } from '#registry/decide/peers.ts';
+import { isForeign } from '#registry/decide/distribute.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import type { Snapshot } from '#registry/decide/state.ts';
+import type { RouteLog } from './route-log.ts';
 import { RttMeter } from './rtt.ts';
 
 /** The way to a node: a gRPC stream, or a list in a test. */
@@ -24,6 +28,7 @@ const mostWaiting = 512;
 /** Octets and nodes in one message of peers, well below the 4 MiB that a node takes. */
 const longestChunk = 1_000_000;
 const mostRemoved = 10_000;
+const mostRoutes = 4000;
 
 /** One node's session at this replica: what it was told, and what it must be told next. */
 export class Session {
@@ -49,6 +54,8 @@ export class Session {
   /** What #config was made of. */
   #configOf: { readonly common: CommonConfig; readonly node: NodeRecord } | undefined;
   #peers: Map<NodeId, HubPeer> | undefined;
+  /** Which routes it knows, up to where. */
+  #routesOf: { readonly log: RouteLog; readonly position: number } | undefined;
   /** Peers without a node in the store. */
   readonly #missing = new Set<NodeId>();
 
@@ -128,6 +135,22 @@ export class Session {
     if (upsert.length > 0 || remove.length > 0) this.#sendPeers(false, upsert, remove);
   }
 
+  /** Brings what the node knows of the routes up to date. */
+  syncRoutes(log: RouteLog, snapshot: Snapshot): void {
+    if (!this.greeted || this.#blocked) return;
+    const known = this.#routesOf?.log === log ? this.#routesOf.position : undefined;
+    const changed = known === undefined ? undefined : log.since(known);
+    this.#routesOf = { log, position: log.end };
+    const upsert: LearnedRoute[] = [];
+    const remove: Prefix[] = [];
+    for (const prefix of changed ?? log.prefixes()) {
+      const route = log.get(prefix);
+      if (route && isForeign(snapshot, this.node, route)) upsert.push(route);
+      else if (changed) remove.push(prefix);
+    }
+    if (!changed || upsert.length > 0 || remove.length > 0) this.#sendRoutes(!changed, upsert, remove);
+  }
+
   /** Says why, and ends. */
   goodbye(reason: GoodbyeReason, detail: string): void {
     if (this.#ended) return;
@@ -140,6 +163,21 @@ export class Session {
     this.#ended = true;
     this.#waiting.length = 0;
     this.#pipe.end(fault);
+  }
+
+  #sendRoutes(snapshot: boolean, upsert: readonly LearnedRoute[], remove: readonly Prefix[]): void {
+    const news = pieces(upsert, mostRoutes);
+    const gone = pieces(remove, mostRoutes);
+    const count = Math.max(1, news.length, gone.length);
+    for (let index = 0; index < count; index++) {
+      this.send({
+        type: 'route-sync',
+        snapshot: snapshot && index === 0,
+        upsert: news[index] ?? [],
+        remove: gone[index] ?? [],
+        complete: index === count - 1,
+      });
+    }
   }
 
   #sendPeers(snapshot: boolean, upsert: readonly HubPeer[], remove: readonly NodeId[]): void {
@@ -155,6 +193,11 @@ export class Session {
       });
     }
   }
+}
+
+function pieces<T>(items: readonly T[], size: number): T[][] {
+  const count = Math.ceil(items.length / size);
+  return Array.from({ length: count }, (_, index) => items.slice(index * size, (index + 1) * size));
 }
 
 /** Parts of at most `longestChunk` octets. Protocol buffers are shorter than JSON, which names every field. */

@@ -9,6 +9,7 @@ import type { Snapshot } from '#registry/decide/state.ts';
 import type { StoreChange } from '#registry/store/port.ts';
 import { Configs, pick } from './configs.ts';
 import type { RegistryContext } from './context.ts';
+import { Routes } from './routes.ts';
 import { type Pipe, Session } from './session.ts';
 
 /** Pings at the start of a session, so that its round trip is known before the first rendezvous. */
@@ -34,6 +35,7 @@ export class Sessions {
   /** Those of hubs. */
   readonly #hubs = new Set<Session>();
   readonly #configs: Configs;
+  readonly #routes: Routes;
   /** Called when a session opened or ended. */
   onOpenOrEnd: () => void = () => undefined;
   /** Called when a node can be told something again. */
@@ -43,6 +45,7 @@ export class Sessions {
     this.#context = context;
     this.#peers = peers;
     this.#configs = new Configs(context, this.#open);
+    this.#routes = new Routes(context, this.#open);
     this.#unsubscribe = context.store.onChange((changes) => {
       this.#changed(changes);
     });
@@ -95,6 +98,7 @@ export class Sessions {
     if (!node || !common) return;
     session.syncConfig(common, node);
     session.syncPeers(snapshot, node, clock.held());
+    this.#routes.tell(session);
   }
 
   /** Another replica has a newer session of the node. */
@@ -139,6 +143,7 @@ export class Sessions {
   drain(): void {
     this.#unsubscribe();
     this.#configs.stop();
+    this.#routes.stop();
     for (const session of this.#open.values()) session.goodbye('draining', 'this registry stops');
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
@@ -158,6 +163,7 @@ export class Sessions {
     if (ready.ok) events.calm('overlay.missing', '');
     else events.alarm('overlay.missing', '', ready.fault.message);
     if (changes.some(({ kind }) => kind === 'replica')) this.#configs.changed(undefined);
+    this.#routes.changed(changes);
     const ids = concerned(changes);
     if (ids?.size === 0) return;
     for (const session of ids ? pick(this.#open, ids) : this.#open.values()) this.#review(snapshot, session);

@@ -10,10 +10,11 @@ import type {
   SessionRecord,
   TokenRecord,
 } from '#registry/decide/records.ts';
-import { type Address, hostPrefix, type Prefix } from '#proto/model/address.ts';
+import { RouteTable } from '#registry/decide/route-table.ts';
+import type { Address, Prefix } from '#proto/model/address.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId, NodeName } from '#proto/model/names.ts';
-import { PrefixTable } from '#proto/model/prefix-table.ts';
+import { type Contribution, contribution, nothing, sameCandidate } from './contribution.ts';
 import { Ownership } from './ownership.ts';
 import type { Put, Snapshot, StoreChange } from './port.ts';
 
@@ -29,14 +30,6 @@ export interface MirrorEntry {
   readonly put: Put | undefined;
 }
 
-interface Contribution {
-  readonly names: readonly NodeName[];
-  readonly keys: readonly PublicKey[];
-  readonly routes: readonly Prefix[];
-}
-
-const nothing: Contribution = { names: [], keys: [], routes: [] };
-
 export class Mirror {
   readonly #entries = new Map<string, MirrorEntry>();
   readonly #nodes = new Map<NodeId, NodeRecord>();
@@ -50,11 +43,10 @@ export class Mirror {
   readonly #claimedPrefixes = new Map<Prefix, NodeId>();
   readonly #nodeByName = new Map<NodeName, NodeId>();
   readonly #nodeByKey = new Map<PublicKey, NodeId>();
-  readonly #routes = new PrefixTable<NodeId>();
+  readonly #routes = new RouteTable();
 
   readonly #names = new Ownership<NodeName>(this.#nodeByName);
   readonly #keys = new Ownership<PublicKey>(this.#nodeByKey);
-  readonly #prefixes = new Ownership<Prefix>(this.#routes);
   readonly #contributions = new Map<NodeId, Contribution>();
 
   #overlay: OverlayRecord | undefined;
@@ -95,7 +87,9 @@ export class Mirror {
       }
       if (touch.kind === 'node' || touch.kind === 'binding') nodes.add(touch.id);
     }
-    for (const id of nodes) this.#index(id);
+    for (const id of nodes) {
+      for (const prefix of this.#index(id)) touched.set(`route ${prefix}`, { kind: 'route', prefix });
+    }
     this.#revision = revision;
     this.#snapshot = this.#publish();
     return [...touched.values()];
@@ -177,16 +171,33 @@ export class Mirror {
     }
   }
 
-  /** Brings the indexes up to date with one node's records. */
-  #index(id: NodeId): void {
+  /** Brings the indexes up to date with one node's records. Returns the prefixes to which something changed. */
+  #index(id: NodeId): Prefix[] {
     const node = this.#nodes.get(id);
     const before = this.#contributions.get(id) ?? nothing;
     const after = node === undefined ? nothing : contribution(node, this.#bindings.get(id));
     this.#names.move(id, before.names, after.names);
     this.#keys.move(id, before.keys, after.keys);
-    this.#prefixes.move(id, before.routes, after.routes);
+    const moved = this.#moveRoutes(id, before.routes, after.routes);
     if (node === undefined) this.#contributions.delete(id);
     else this.#contributions.set(id, after);
+    return moved;
+  }
+
+  #moveRoutes(id: NodeId, from: Contribution['routes'], to: Contribution['routes']): Prefix[] {
+    const moved: Prefix[] = [];
+    for (const prefix of from.keys()) {
+      if (to.has(prefix)) continue;
+      this.#routes.remove(prefix, id);
+      moved.push(prefix);
+    }
+    for (const [prefix, candidate] of to) {
+      const old = from.get(prefix);
+      if (old && sameCandidate(old, candidate)) continue;
+      this.#routes.put(prefix, candidate);
+      moved.push(prefix);
+    }
+    return moved;
   }
 
   #publish(): Snapshot {
@@ -207,17 +218,6 @@ export class Mirror {
       routes: this.#routes,
     };
   }
-}
-
-/** What a node adds to the indexes. Without a binding it has a name and nothing else; without a record, nothing. */
-function contribution(node: NodeRecord, binding: BindingRecord | undefined): Contribution {
-  if (binding === undefined) return { ...nothing, names: [node.name] };
-  const addresses = node.address6 === undefined ? [node.address] : [node.address, node.address6];
-  return {
-    names: [node.name],
-    keys: binding.interfaces.map((each) => each.publicKey),
-    routes: [...new Set([...addresses.map(hostPrefix), ...binding.prefixes])],
-  };
 }
 
 /** A claim counts as its node. */

@@ -1,4 +1,5 @@
 // The store as the rest of the registry sees it: a snapshot that is always at hand, and transactions that go to etcd.
+import type { Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { Result } from '#proto/model/result.ts';
 import type { Snapshot, Transaction } from '#registry/decide/state.ts';
@@ -13,6 +14,8 @@ export type StoreChange =
   /** A claim counts as a change of its node. */
   | { readonly kind: 'node' | 'binding' | 'revocation' | 'session'; readonly id: NodeId }
   | { readonly kind: 'token' | 'clear' | 'replica'; readonly id: string }
+  /** Who leads to a prefix, an address of a node among them, or how well. */
+  | { readonly kind: 'route'; readonly prefix: Prefix }
   /** A full resynchronisation after changes were missed: look at everything. */
   | { readonly kind: 'all' };
 

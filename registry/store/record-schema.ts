@@ -2,6 +2,7 @@
 // as null. Strict: an unknown field is a fault. A field that came later has a default, for records written before it.
 import * as z from 'zod';
 import type {
+  Announcement,
   BindingRecord,
   ClearRecord,
   NodeRecord,
@@ -82,10 +83,16 @@ const interfaceSchema: z.ZodType<NodeInterface> = z.strictObject({
 
 const observedSchema: z.ZodType<ObservedRecord> = z.strictObject({ publicKey, endpoint, hub: nodeId });
 
-export const bindingSchema: z.ZodType<BindingRecord> = z.strictObject({
+const announcementSchema: z.ZodType<Announcement> = z.strictObject({
+  prefix,
+  preference: z.int().min(0).max(255),
+  since: timestamp,
+});
+
+const binding = z.strictObject({
   node: nodeId,
   interfaces: z.array(interfaceSchema),
-  prefixes: z.array(prefix),
+  announcements: z.array(announcementSchema),
   unique: z.boolean(),
   mtu: count,
   holdingTime: seconds,
@@ -94,6 +101,17 @@ export const bindingSchema: z.ZodType<BindingRecord> = z.strictObject({
   observed: z.array(observedSchema),
   lostAt: orAbsent(timestamp),
 });
+
+/** Before there were preferences, a binding had a plain list of prefixes. */
+const plainBinding = binding
+  .omit({ announcements: true })
+  .extend({ prefixes: z.array(prefix) })
+  .transform(({ prefixes, ...rest }): BindingRecord => {
+    const announcements = prefixes.map((one) => ({ prefix: one, preference: 0, since: rest.registeredAt }));
+    return { ...rest, announcements };
+  });
+
+export const bindingSchema: z.ZodType<BindingRecord> = z.union([binding, plainBinding]);
 
 export const tokenSchema: z.ZodType<TokenRecord> = z.strictObject({
   id: z.string().min(1),
