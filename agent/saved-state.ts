@@ -9,6 +9,7 @@ import { addressBits, familyOf, lengthOf, prefixOf } from '#proto/model/address.
 import { parseNodeId } from '#proto/model/names.ts';
 import { cieCode, defaultHopCount, type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
 import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
+import type { LearnedRoute } from '#proto/model/route.ts';
 import type { HubPeer, RegistryMessage } from '#proto/model/session.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { Saved, SavedShortcut } from './decide/restore.ts';
@@ -16,7 +17,7 @@ import type { OwnInterface } from './decide/state.ts';
 import type { StateFormat } from './io/state-file.ts';
 
 /** Well below what a message may carry. */
-const peersInPiece = 1000;
+const itemsInPiece = 1000;
 
 const schema = z.strictObject({
   interfacePrefix: z.string().regex(/^[a-z0-9]{1,10}$/),
@@ -35,6 +36,8 @@ const schema = z.strictObject({
   shortcuts: z.array(z.unknown()),
   /** In pieces, as they come over the network. */
   peers: z.array(z.unknown()).optional(),
+  /** Likewise. */
+  routes: z.array(z.unknown()).optional(),
 });
 
 type Stored = z.infer<typeof schema>;
@@ -58,7 +61,12 @@ export const savedStateFormat: StateFormat<Saved> = {
     tunnels: [...saved.tunnels],
     interfaces: saved.interfaces.map(({ name, kind, hub, listenPort }) => ({ name, kind, hub, listenPort })),
     shortcuts: saved.shortcuts.map((shortcut) => WireNhrp.toJSON(encodeNhrp(asReply(shortcut)))),
-    peers: saved.peers && storePeers(saved.peers),
+    peers:
+      saved.peers &&
+      inPieces(saved.peers, (upsert) => ({ type: 'peer-sync', snapshot: true, upsert, remove: [], complete: true })),
+    routes:
+      saved.routes &&
+      inPieces(saved.routes, (upsert) => ({ type: 'route-sync', snapshot: true, upsert, remove: [], complete: true })),
   }),
 };
 
@@ -74,6 +82,12 @@ function parse(stored: Stored): Result<Saved> {
     const sync = readMessage(piece, 'peer-sync');
     if (!sync.ok) return sync;
     peers.push(...sync.value.upsert);
+  }
+  const routes: LearnedRoute[] = [];
+  for (const piece of stored.routes ?? []) {
+    const sync = readMessage(piece, 'route-sync');
+    if (!sync.ok) return sync;
+    routes.push(...sync.value.upsert);
   }
   const shortcuts: SavedShortcut[] = [];
   for (const item of stored.shortcuts) {
@@ -96,14 +110,14 @@ function parse(stored: Stored): Result<Saved> {
     interfaces,
     shortcuts,
     peers: stored.peers && peers,
+    routes: stored.routes && routes,
   });
 }
 
-function storePeers(peers: readonly HubPeer[]): unknown[] {
+function inPieces<T>(items: readonly T[], message: (items: readonly T[]) => RegistryMessage): unknown[] {
   const pieces: unknown[] = [];
-  for (let start = 0; start < peers.length; start += peersInPiece) {
-    const upsert = peers.slice(start, start + peersInPiece);
-    pieces.push(storeMessage({ type: 'peer-sync', snapshot: true, upsert, remove: [], complete: true }));
+  for (let start = 0; start < items.length; start += itemsInPiece) {
+    pieces.push(storeMessage(message(items.slice(start, start + itemsInPiece))));
   }
   return pieces;
 }

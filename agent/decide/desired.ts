@@ -3,7 +3,6 @@
 import { type Address, containsPrefix, hostPrefix, type Prefix } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
-import type { Target } from '#proto/model/nhrp.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { seconds } from '#proto/model/time.ts';
 import {
@@ -17,8 +16,10 @@ import {
   routeKey,
   type TunnelState,
 } from './host.ts';
-import { hubMetric, type OverlayRoute, place, shortcutMetric } from './install.ts';
-import { type AgentState, type HubPath, isOpen, multipointName, type OwnInterface, type Remote } from './state.ts';
+import { hubRoutes, nodeAddresses, spokeRoutes } from './desired-routes.ts';
+import { place } from './install.ts';
+import { carriedByPeers } from './learned.ts';
+import { type AgentState, isOpen, multipointName, type OwnInterface, type Remote } from './state.ts';
 
 /** Below the lifetime of UDP mappings in NATs (30 s in many). */
 const keepalive = seconds(25);
@@ -79,7 +80,10 @@ function hubTunnelPeers(state: AgentState, own: OwnInterface): PeerState[] {
 
 function multipointPeers(state: AgentState, config: OverlayConfig): PeerState[] {
   if (state.self.role === 'hub') {
-    return [...(state.hub.peers?.values() ?? [])].flatMap((peer) => spokePeers(state, config, peer));
+    const { peers } = state.hub;
+    if (!peers) return [];
+    const carried = carriedByPeers(state.learned, peers);
+    return [...peers.values()].flatMap((peer) => spokePeers(state, config, peer, carried.get(peer.node) ?? none));
   }
   // The reflector: the hub sees by it which public endpoint this interface has.
   const reflectors = [...state.hubs.values()].flatMap(({ hub, place }) =>
@@ -98,26 +102,39 @@ function multipointPeers(state: AgentState, config: OverlayConfig): PeerState[] 
   return [...reflectors, ...directs];
 }
 
+const none: readonly Prefix[] = [];
+
 /** Of thousands of spokes one changes at a time: what was made of the others still holds. */
 const knownPeers = new WeakMap<
   HubPeer,
-  { readonly hub: NodeId; readonly linkPrefix: Prefix; readonly peers: readonly PeerState[] }
+  {
+    readonly hub: NodeId;
+    readonly linkPrefix: Prefix;
+    readonly prefixes: readonly Prefix[];
+    readonly peers: readonly PeerState[];
+  }
 >();
 
 /** On a hub: the spoke's tunnel to it carries everything, its multipoint interface only shows its endpoint. */
-function spokePeers(state: AgentState, config: OverlayConfig, peer: HubPeer): readonly PeerState[] {
+function spokePeers(
+  state: AgentState,
+  config: OverlayConfig,
+  peer: HubPeer,
+  prefixes: readonly Prefix[],
+): readonly PeerState[] {
   const hub = state.self.node;
   const { linkPrefix } = config;
   const known = knownPeers.get(peer);
-  if (known?.hub === hub && known.linkPrefix === linkPrefix) return known.peers;
+  const same = known?.hub === hub && known.linkPrefix === linkPrefix;
+  if (same && (known.prefixes === prefixes || known.prefixes.join() === prefixes.join())) return known.peers;
   const peers = peer.interfaces
     .filter((own) => own.kind === 'multipoint' || own.hub === hub)
     .map((own) => {
       const link = hostPrefix(linkAddress(linkPrefix, own.publicKey));
-      const carried = own.kind === 'hub-tunnel' ? [...nodeAddresses(peer).map(hostPrefix), ...peer.prefixes] : [];
+      const carried = own.kind === 'hub-tunnel' ? [...nodeAddresses(peer).map(hostPrefix), ...prefixes] : [];
       return { publicKey: own.publicKey, endpoint: undefined, allowedIps: new Set([...carried, link]), keepalive: off };
     });
-  knownPeers.set(peer, { hub, linkPrefix, peers });
+  knownPeers.set(peer, { hub, linkPrefix, prefixes, peers });
   return peers;
 }
 
@@ -136,61 +153,6 @@ function directPeer(config: OverlayConfig, remote: Remote): PeerState {
 
 export function hasPeer(remote: Remote): boolean {
   return remote.phase !== 'failed';
-}
-
-function spokeRoutes(state: AgentState, config: OverlayConfig): OverlayRoute[] {
-  const multipoint = multipointName(state.self);
-  const routes: OverlayRoute[] = [
-    { prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric },
-  ];
-  for (const path of state.hubs.values()) {
-    if (!path.hub.publicKey || path.place === 'none') continue;
-    const link = hostPrefix(linkAddress(config.linkPrefix, path.hub.publicKey));
-    routes.push({
-      prefix: link,
-      interface: path.interface,
-      source: linkSource(state, config, path.interface),
-      metric: hubMetric,
-    });
-  }
-  const active = state.activeHub === undefined ? undefined : state.hubs.get(state.activeHub);
-  if (active) {
-    const others = routedToOthers(state, active);
-    for (const prefix of new Set([...config.summaries, ...others.keys()])) {
-      const name = others.get(prefix) ?? active.interface;
-      routes.push({ prefix, interface: name, source: sourceFor(config, prefix), metric: hubMetric });
-    }
-  }
-  for (const shortcut of state.shortcuts.values()) {
-    if (state.remotes.get(shortcut.node)?.phase !== 'direct') continue;
-    const { prefix } = shortcut;
-    routes.push({ prefix, interface: multipoint, source: sourceFor(config, prefix), metric: shortcutMetric });
-  }
-  return routes;
-}
-
-/** A hub does not reach another one: what belongs to a connected hub goes by its own tunnel. */
-function routedToOthers(state: AgentState, active: HubPath): ReadonlyMap<Prefix, string> {
-  const routed = new Map<Prefix, string>();
-  for (const path of state.hubs.values()) {
-    if (path === active || path.place !== 'connected') continue;
-    for (const prefix of [...nodeAddresses(path.hub).map(hostPrefix), ...path.hub.prefixes]) {
-      routed.set(prefix, path.interface);
-    }
-  }
-  return routed;
-}
-
-/** Out of the one multipoint interface: WireGuard's own table chooses the peer, and goes on when the agent does not. */
-function hubRoutes(state: AgentState, config: OverlayConfig): OverlayRoute[] {
-  const multipoint = multipointName(state.self);
-  const routes = config.summaries.map((prefix) => ({
-    prefix,
-    interface: multipoint,
-    source: sourceFor(config, prefix),
-    metric: hubMetric,
-  }));
-  return [...routes, { prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric }];
 }
 
 /** Whether this node notices first packets: a hub in phase 3, a spoke in phase 2. */
@@ -233,17 +195,4 @@ function forwarding(state: AgentState, config: OverlayConfig): [string, string][
 
 function ownAddresses(config: OverlayConfig): Address[] {
   return config.address6 ? [config.address, config.address6] : [config.address];
-}
-
-function nodeAddresses(node: Pick<Target, 'address' | 'address6'>): Address[] {
-  return node.address6 ? [node.address, node.address6] : [node.address];
-}
-
-function sourceFor(config: OverlayConfig, prefix: Prefix): Address | undefined {
-  return prefix.includes(':') ? config.address6 : config.address;
-}
-
-function linkSource(state: AgentState, config: OverlayConfig, name: string): Address | undefined {
-  const key = state.interfaces.get(name)?.publicKey;
-  return key && linkAddress(config.linkPrefix, key);
 }

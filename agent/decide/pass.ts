@@ -16,6 +16,7 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
     a.activeHub === b.activeHub &&
     a.shortcuts === b.shortcuts &&
     a.remotes === b.remotes &&
+    a.learned === b.learned &&
     a.hub.peers === b.hub.peers
   );
 }
@@ -31,8 +32,8 @@ export function keepUnreadable(observed: HostState, last: HostState | undefined)
 }
 
 /**
- * A hub that has not been told its peers yet leaves those that are there; an interface whose key cannot be read stays as it
- * is, and one that does not answer is not asked for anything.
+ * A hub that has not been told its peers or what they announce leaves what is there; an interface whose key cannot be read stays
+ * as it is, and one that does not answer is not asked for anything.
  */
 export function isSafe(state: AgentState, picture: HostState, change: Change): boolean {
   if (isForWireguard(change) && picture.unreadable?.has(interfaceOf(change) ?? '')) return false;
@@ -40,12 +41,9 @@ export function isSafe(state: AgentState, picture: HostState, change: Change): b
     const own = state.interfaces.get(change.name);
     return own === undefined || own.publicKey !== undefined;
   }
-  return !(
-    change.kind === 'remove-peer' &&
-    state.self.role === 'hub' &&
-    state.hub.peers === undefined &&
-    !state.revoked
-  );
+  if (state.self.role !== 'hub' || state.revoked !== undefined) return true;
+  if (state.hub.peers === undefined && change.kind === 'remove-peer') return false;
+  return state.learned !== undefined || (change.kind !== 'update-peer' && change.kind !== 'remove-route');
 }
 
 /**

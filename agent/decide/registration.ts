@@ -201,7 +201,7 @@ function request(
     source: own,
     destination: own,
     extensions: [],
-    body: { type: 'registration-request', unique: part !== 'prefixes', cies, interfaces },
+    body: { type: 'registration-request', unique: part !== 'prefixes', cies, interfaces, additive: false },
   };
 }
 

@@ -12,6 +12,7 @@ import {
 } from '#proto/model/nhrp.ts';
 import { after, milliseconds, type Seconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn } from './event.ts';
+import { learnedAround } from './learned.ts';
 import { ciePrefix, hasUnknown, isOwn, matchShortcut, prefixAround, sendError, sendRequest } from './nhrp-messages.ts';
 import { followingId } from './request-id.ts';
 import { dropShortcuts, learn } from './shortcuts.ts';
@@ -36,8 +37,9 @@ export function noticed(state: AgentState, pair: Pair, turn: Turn): AgentState {
   const { destination } = pair;
   for (const { hub } of state.hubs.values()) {
     if (destination === hub.address || destination === hub.address6) return state;
-    if (hub.prefixes.some((prefix) => containsAddress(prefix, destination))) return state;
   }
+  const behind = learnedAround(state.learned, destination)?.origins.some(({ node }) => state.hubs.has(node));
+  if (behind === true) return state;
   return isMulticast(destination) ? state : find(state, pair, turn);
 }
 

@@ -4,6 +4,7 @@ import type { Prefix } from '#proto/model/address.ts';
 import type { Address } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { Target } from '#proto/model/nhrp.ts';
+import type { LearnedRoute } from '#proto/model/route.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { after, toMilliseconds } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
@@ -35,6 +36,8 @@ export interface Saved {
   readonly shortcuts: readonly SavedShortcut[];
   /** Of a hub. */
   readonly peers: readonly HubPeer[] | undefined;
+  /** What others announce. */
+  readonly routes: readonly LearnedRoute[] | undefined;
 }
 
 export interface SavedShortcut {
@@ -55,6 +58,7 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
     nextRequestId: followingId(saved.nextRequestId, requestIdJump),
     interfaces: new Map(usable ? saved.interfaces.map((own) => [own.name, own]) : []),
     activeHub: saved.activeHub,
+    learned: saved.routes && new Map(saved.routes.map((route) => [route.prefix, route])),
     hub: { ...fresh.hub, peers: saved.peers && new Map(saved.peers.map((peer) => [peer.node, peer])) },
   };
   if (!saved.config) return state;
@@ -97,6 +101,7 @@ export function sameSaved(a: AgentState, b: AgentState): boolean {
     a.nextRequestId === b.nextRequestId &&
     a.shortcuts === b.shortcuts &&
     a.remotes === b.remotes &&
+    a.learned === b.learned &&
     a.hub.peers === b.hub.peers
   );
 }
@@ -116,6 +121,7 @@ export function save(state: AgentState): Saved {
     interfaces: [...state.interfaces.values()],
     shortcuts,
     peers: state.hub.peers && [...state.hub.peers.values()],
+    routes: state.learned && [...state.learned.values()],
   };
 }
 

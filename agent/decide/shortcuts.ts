@@ -1,5 +1,5 @@
 // The cache of bindings: shortcuts, each with a route while its remote is direct.
-import { type Address, containsAddress, containsPrefix, overlaps, type Prefix } from '#proto/model/address.ts';
+import { type Address, containsAddress, overlaps, type Prefix } from '#proto/model/address.ts';
 import { type Endpoint, endpointAddress } from '#proto/model/endpoint.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { Target } from '#proto/model/nhrp.ts';
@@ -12,6 +12,7 @@ import {
   toMilliseconds,
 } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
+import { isRouted } from './learned.ts';
 import { meet, retire } from './remotes.ts';
 import { announcedPrefixes } from './routing-state.ts';
 import { type AgentState, type Shortcut, withEntry } from './state.ts';
@@ -69,7 +70,7 @@ export function refreshMoment(holding: Milliseconds, turn: Turn): Instant {
  */
 function isFit(state: AgentState, prefix: Prefix): boolean {
   const { config } = state;
-  if (!config?.summaries.some((summary) => containsPrefix(summary, prefix))) return false;
+  if (!config || !isRouted(state, prefix)) return false;
   for (const own of announcedPrefixes(state.routing)) if (overlaps(own, prefix)) return false;
   const hubs = config.hubs.flatMap((hub) => hub.endpoints.map(endpointAddress));
   const forbidden = [config.address, config.address6, ...state.localAddresses, ...hubs];

@@ -6,6 +6,7 @@ import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId, NodeName, Role } from '#proto/model/names.ts';
 import type { InterfaceKind, Target } from '#proto/model/nhrp.ts';
+import type { LearnedRoute } from '#proto/model/route.ts';
 import type { RoutingConfig } from '#proto/model/routing.ts';
 import type { HubConfig, HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
@@ -36,6 +37,10 @@ export interface AgentState {
   /** The registry address of the open session. */
   readonly connectedTo: string | undefined;
   readonly config: OverlayConfig | undefined;
+  /** What others announce; absent until the registry or the state file has told. */
+  readonly learned: ReadonlyMap<Prefix, LearnedRoute> | undefined;
+  /** A full list of it that is still arriving. */
+  readonly learning: ReadonlyMap<Prefix, LearnedRoute> | undefined;
   readonly interfaces: ReadonlyMap<string, OwnInterface>;
   /** Own addresses on the underlay, to be claimed. */
   readonly localAddresses: readonly Address[];
@@ -189,6 +194,8 @@ export function initialState(self: Self): AgentState {
     revoked: undefined,
     connectedTo: undefined,
     config: undefined,
+    learned: undefined,
+    learning: undefined,
     interfaces: new Map(),
     localAddresses: [],
     routing: initialRouting,

@@ -8,6 +8,7 @@ import { configureHubs, greetReflectors, hubBfd, inspectHubs, repairHub } from '
 import { chooseHubs } from './hub-choice.ts';
 import { indicate, peerSync, reportEndpoints, tickHub } from './hub-peers.ts';
 import { putOff } from './late.ts';
+import { routeSync } from './learned.ts';
 import { sendError } from './nhrp-messages.ts';
 import { ownInterfaces, randomPort } from './own-interfaces.ts';
 import { forgetRegistration, register, registrationError, registrationReply, sortAddresses } from './registration.ts';
@@ -112,6 +113,7 @@ function connected(state: AgentState, endpoint: string, turn: Turn): AgentState 
     revoked: undefined,
     connectedTo: endpoint,
     // Said again in this session.
+    learning: undefined,
     hub: { ...state.hub, observed: new Map(), incoming: undefined },
   });
   return revalidate(back, turn);
@@ -141,6 +143,8 @@ function message(state: AgentState, received: RegistryMessage, turn: Turn): Agen
       return configure(state, received.config, turn);
     case 'peer-sync':
       return peerSync(state, received, turn);
+    case 'route-sync':
+      return dropUnfit(routeSync(state, received, turn), turn);
     case 'nhrp':
       return nhrp(state, received.message, turn);
     case 'welcome':
