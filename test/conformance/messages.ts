@@ -170,7 +170,7 @@ export const messages = [
         message(
           a.address,
           b.address,
-          { type: 'registration-request', unique: true, cies: [], interfaces: [] },
+          { type: 'registration-request', unique: true, cies: [], interfaces: [], additive: false },
           { requestId: newId() },
         ),
       ];

@@ -178,11 +178,17 @@ export function storeSuite(kind: string, backingFor: (t: TestContext) => Promise
       const batches: string[][] = [];
       const listen = (changes: readonly StoreChange[]): void => {
         assert.ok(store.snapshot().nodes.has(nodeId(1)));
-        batches.push(changes.map((change) => `${change.kind} ${'id' in change ? change.id : ''}`).sort());
+        batches.push(changes.map((change) => `${change.kind} ${subject(change)}`).sort());
       };
       const stops = [store.onChange(listen), store.onChange(listen)];
       succeeded(await store.commit(enrol(1)));
-      const expected = [`binding ${nodeId(1)}`, `node ${nodeId(1)}`];
+      const expected = [
+        `binding ${nodeId(1)}`,
+        `node ${nodeId(1)}`,
+        'route 10.1.0.0/16',
+        'route 10.99.0.1/32',
+        'route fd99::1/128',
+      ];
       assert.deepEqual(batches, [expected, expected]);
       stops[0]?.();
       succeeded(await store.commit(transaction({ put: [{ kind: 'revocation', record: revocationRecord(2) }] })));
@@ -244,4 +250,8 @@ async function loser(...attempts: readonly [Attempt, Attempt]): Promise<Result<v
   const lost = results.filter((result) => !result.ok);
   assert.equal(lost.length, 1);
   return lost[0] ?? ok(undefined);
+}
+
+function subject(change: StoreChange): string {
+  return 'id' in change ? change.id : 'prefix' in change ? change.prefix : '';
 }

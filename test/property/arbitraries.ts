@@ -6,6 +6,7 @@ import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
 import { type NodeId, type NodeName, parseNodeId, parseNodeName, type Phase } from '#proto/model/names.ts';
 import type { Cie, Extension, NhrpBody, NhrpMessage, NodeInterface, Rendezvous, Target } from '#proto/model/nhrp.ts';
 import { must } from '#proto/model/result.ts';
+import type { LearnedRoute } from '#proto/model/route.ts';
 import type { HubConfig, HubPeer, NodeMessage, OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import { milliseconds, seconds } from '#proto/model/time.ts';
 
@@ -115,6 +116,7 @@ const body: fc.Arbitrary<NhrpBody> = fc.oneof(
     unique: flag,
     cies,
     interfaces: few(nodeInterface),
+    additive: flag,
   }),
   record({
     type: fc.constant('registration-reply' as const),
@@ -147,7 +149,6 @@ const hub: fc.Arbitrary<HubConfig> = record({
   endpoints: few(endpoint),
   priority: u8,
   cluster: u8,
-  prefixes: few(prefix),
 });
 
 const overlayConfig: fc.Arbitrary<OverlayConfig> = record({
@@ -177,8 +178,12 @@ const peer: fc.Arbitrary<HubPeer> = record({
   name: nodeName,
   address,
   address6: maybe(address6),
-  prefixes: few(prefix),
   interfaces: few(nodeInterface),
+});
+
+const route: fc.Arbitrary<LearnedRoute> = record({
+  prefix,
+  origins: fc.array(record({ node: nodeId, name: nodeName, preference: u8 }), { minLength: 1, maxLength: 3 }),
 });
 
 export const nodeMessage: fc.Arbitrary<NodeMessage> = fc.oneof(
@@ -200,6 +205,13 @@ export const registryMessage: fc.Arbitrary<RegistryMessage> = fc.oneof(
     snapshot: flag,
     upsert: few(peer),
     remove: few(nodeId),
+    complete: flag,
+  }),
+  record({
+    type: fc.constant('route-sync' as const),
+    snapshot: flag,
+    upsert: few(route),
+    remove: few(prefix),
     complete: flag,
   }),
   record({ type: fc.constant('ping' as const), id: u64 }),

@@ -70,7 +70,9 @@ const put: fc.Arbitrary<Put> = fc.oneof(
               options,
             ),
           ),
-          prefixes: few(prefix),
+          announcements: few(
+            fc.record({ prefix, preference: fc.integer({ min: 0, max: 255 }), since: moment }, options),
+          ),
           unique: fc.boolean(),
           mtu: natural,
           holdingTime: natural.map(seconds),

@@ -4,6 +4,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { hostPrefix, type Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
+import { announcedBy } from '#registry/decide/node.ts';
 import { keyOf, keyText } from '#registry/store/keys.ts';
 import { Mirror, type MirrorChange } from '#registry/store/mirror.ts';
 import type { Put, Snapshot } from '#registry/store/port.ts';
@@ -76,7 +77,7 @@ function rebuild(puts: readonly Put[], revision: bigint): unknown {
     [
       hostPrefix(node.address),
       ...(node.address6 === undefined ? [] : [hostPrefix(node.address6)]),
-      ...binding.prefixes,
+      ...announcedBy(binding),
     ].map((one) => [one, node.id]),
   );
   return plain({
@@ -140,7 +141,9 @@ test('what changed in the snapshot was reported', () => {
       mirror.apply(before, 1n);
       const old = new Map<string, unknown>([...mirror.snapshot().nodes, ...mirror.snapshot().tokens]);
       const oldBindings = new Map(mirror.snapshot().bindings);
-      const reported = mirror.apply(batch, 2n).map((one) => `${one.kind} ${'id' in one ? one.id : ''}`);
+      const reported = mirror
+        .apply(batch, 2n)
+        .map((one) => `${one.kind} ${'id' in one ? one.id : 'prefix' in one ? one.prefix : ''}`);
       assert.equal(new Set(reported).size, reported.length);
       for (let id = 1; id <= 4; id++) {
         const node = nodeId(id);

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { hostPrefix, type Prefix } from '#proto/model/address.ts';
 import type { NhrpMessage, RegistrationRequest } from '#proto/model/nhrp.ts';
 import { seconds } from '#proto/model/time.ts';
-import { multipointOf } from '#registry/decide/node.ts';
+import { announcedBy, multipointOf } from '#registry/decide/node.ts';
 import { type Claim, NhrpModel } from '#test/support/nhrp-model.ts';
 import { type Weather, World } from '#test/support/nhrp-world.ts';
 import {
@@ -69,10 +69,10 @@ class Happening implements fc.AsyncCommand<NhrpModel, Real> {
     const { bindings, routes } = world.store.snapshot();
     const table = [...bindings.values()].map((binding) => {
       const key = keys.find((one) => publicKey(one) === multipointOf(binding)?.publicKey) ?? '?';
-      return `${String(Number.parseInt(binding.node, 16))} ${key} ${[...binding.prefixes].sort().join()}`;
+      return `${String(Number.parseInt(binding.node, 16))} ${key} ${announcedBy(binding).sort().join()}`;
     });
     assert.deepEqual(table.sort(), model.table(), 'the registry holds what the model holds');
-    const held = [...bindings.values()].flatMap(({ prefixes }) => prefixes);
+    const held = [...bindings.values()].flatMap(announcedBy);
     assert.equal(new Set(held).size, held.length, 'no prefix is held twice');
     for (const place of places) {
       const owner = model.owner(place, own);

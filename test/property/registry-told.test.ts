@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { networkOf, prefixOf, type Prefix } from '#proto/model/address.ts';
 import { scopeOf } from '#registry/decide/scope.ts';
 import { isStale, type Told, toldNow } from '#registry/decide/told.ts';
-import { isSuspect, RouteChanges } from '#registry/serve/route-changes.ts';
+import { isSuspect, suspectsOf } from '#registry/serve/route-changes.ts';
 import { createMemoryStore } from '#test/support/memory-store.ts';
 import {
   at,
@@ -17,6 +17,7 @@ import {
   prefix,
 } from '#test/support/registry-fixtures.ts';
 
+const view = { now: at(0) };
 const numbers = [1, 2, 3, 4];
 const prefixes: fc.Arbitrary<Prefix> = fc
   .tuple(fc.integer({ min: 0, max: 15 }), fc.integer({ min: 7, max: 12 }))
@@ -37,7 +38,10 @@ test('the suspects of a change are all whose answers it makes wrong', () => {
       store.force({ put: [{ kind: 'overlay', record: overlayRecord({ pool: prefix('192.168.0.0/24') }) }] });
       const nodes = numbers.map((number) => nodeRecord(number, { address6: undefined }));
       for (const node of nodes) store.force({ put: enrolled(node) });
-      const routes = new RouteChanges(store.snapshot());
+      let changed: Prefix[] = [];
+      store.onChange((changes) => {
+        changed = changes.flatMap((one) => (one.kind === 'route' ? [one.prefix] : []));
+      });
       const told = new Map<string, Told>();
       for (const { node, announced, key, asked } of steps) {
         const record = bindingRecord(node, {
@@ -48,9 +52,9 @@ test('the suspects of a change are all whose answers it makes wrong', () => {
         if (announced) store.force({ put: [{ kind: 'binding', record }] });
         else store.force({ delete: [{ kind: 'binding', id }] });
         const snapshot = store.snapshot();
-        const suspects = routes.suspects(snapshot, [id]);
+        const suspects = suspectsOf(snapshot, [id], changed);
         for (const [name, one] of told) {
-          if (!isStale(snapshot, one, toldNow(snapshot, one.prefix, one.about, at(0)))) continue;
+          if (!isStale(snapshot, one, toldNow(snapshot, one.prefix, one.about, view))) continue;
           const parts = suspects.get(one.about);
           assert.ok(
             suspects.has(one.about) && isSuspect(parts, one.prefix),
@@ -59,8 +63,8 @@ test('the suspects of a change are all whose answers it makes wrong', () => {
           told.delete(name);
         }
         for (const part of asked) {
-          const scope = scopeOf(snapshot, networkOf(prefix(`10.${String(part)}.0.0/16`)));
-          const one = scope && toldNow(snapshot, scope.prefix, scope.node, at(0));
+          const scope = scopeOf(snapshot, networkOf(prefix(`10.${String(part)}.0.0/16`)), view);
+          const one = scope && toldNow(snapshot, scope.prefix, scope.node, view);
           if (one) told.set(`${one.prefix} ${one.about}`, one);
         }
       }

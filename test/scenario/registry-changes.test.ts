@@ -46,8 +46,8 @@ test('prefixes in no summary go to every node, and many of them are an event', a
   const { session } = await join(registry);
   const first = prefix('10.8.0.0/24');
   store.force({ put: enrolled(nodeRecord(7, { prefixes: [first] }), bindingRecord(7, { prefixes: [first] })) });
-  await session.take('overlay-config', ({ config }) => config.summaries.includes(first));
-  const configs = session.received.filter(({ type }) => type === 'overlay-config').length;
+  await session.take('route-sync', ({ upsert }) => upsert[0]?.prefix === first);
+  const syncs = session.received.filter(({ type }) => type === 'route-sync').length;
   // Neither is of interest to others.
   store.force({ put: [{ kind: 'binding', record: bindingRecord(7, { prefixes: [first], mtu: 1280 }) }] });
   const covered = prefix('10.99.8.0/24');
@@ -56,7 +56,7 @@ test('prefixes in no summary go to every node, and many of them are an event', a
     prefix(`172.${String(16 + (index >> 8))}.${String(index & 255)}.0/24`),
   );
   store.force({ put: enrolled(nodeRecord(9), bindingRecord(9, { prefixes })) });
-  await session.take('overlay-config', ({ config }) => config.summaries.length > 1001);
-  assert.equal(session.received.filter(({ type }) => type === 'overlay-config').length, configs + 1);
+  await session.take('route-sync', ({ upsert }) => upsert.length === 1001);
+  assert.equal(session.received.filter(({ type }) => type === 'route-sync').length, syncs + 1);
   assert.ok(registry.context.events.list().some(({ kind }) => kind === 'overlay.many-prefixes'));
 });

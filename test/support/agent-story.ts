@@ -231,7 +231,6 @@ export function hubPeer(): HubPeer {
     name: nodeName('other'),
     address: address('10.9.0.11'),
     address6: undefined,
-    prefixes: [prefix('192.168.2.0/24')],
     interfaces: [
       { kind: 'multipoint', publicKey: key('O'), hub: undefined, endpoints: [] },
       { kind: 'hub-tunnel', publicKey: key('P'), hub: nodeId('a'), endpoints: [] },

@@ -96,6 +96,7 @@ export const registrationRequest = sampleMessage({
   unique: true,
   cies: [sampleCie()],
   interfaces: [],
+  additive: false,
 });
 
 const trafficHead = Uint8Array.from([
@@ -160,6 +161,7 @@ export function samples(offending: Uint8Array): Readonly<Record<string, NhrpMess
         { kind: 'multipoint', publicKey, hub: undefined, endpoints: [end('192.168.1.7:40000')] },
         { kind: 'hub-tunnel', publicKey, hub: target.node, endpoints: [] },
       ],
+      additive: false,
     }),
     'registration reply': sampleMessage(
       {

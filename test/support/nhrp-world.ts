@@ -200,7 +200,10 @@ export class World {
     return [...this.agents].flatMap(([number, { state }]) =>
       [...state.shortcuts.values()]
         .filter(({ prefix: held, node }) => {
-          const scope = scopeOf(snapshot, networkOf(held));
+          const scope = scopeOf(snapshot, networkOf(held), {
+            now: this.#clock.date(),
+            asker: this.agent(number).record.id,
+          });
           const binding = liveBinding(snapshot, node, this.#clock.date());
           const remote = state.remotes.get(node);
           if (only && remote?.phase !== only) return false;

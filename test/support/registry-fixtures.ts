@@ -82,11 +82,15 @@ export function hubTunnel(text: string, hub: number): NodeInterface {
   return { kind: 'hub-tunnel', publicKey: publicKey(text), hub: nodeId(hub), endpoints: [] };
 }
 
-export function bindingRecord(number: number, parts: Partial<BindingRecord> = {}): BindingRecord {
+/** `prefixes`: announced without preference. */
+export function bindingRecord(
+  number: number,
+  { prefixes = [], ...parts }: Partial<BindingRecord> & { readonly prefixes?: readonly Prefix[] } = {},
+): BindingRecord {
   return {
     node: nodeId(number),
     interfaces: [multipoint(`node-${String(number)}`)],
-    prefixes: [],
+    announcements: prefixes.map((one) => ({ prefix: one, preference: 0, since: at(0) })),
     unique: true,
     mtu: 1420,
     holdingTime: seconds(7200),
@@ -170,16 +174,27 @@ export function registration(
   parts: Partial<RegistrationRequest> = {},
 ): NhrpMessage<RegistrationRequest> {
   const own = cie({ protocolAddress: address(source) });
-  return message(source, source, { type: 'registration-request', unique: true, cies: [own], interfaces, ...parts });
+  return message(source, source, {
+    type: 'registration-request',
+    unique: true,
+    cies: [own],
+    interfaces,
+    additive: false,
+    ...parts,
+  });
 }
 
 /** The list of announced prefixes. */
-export function announcement(source: string, prefixes: readonly string[]): NhrpMessage<RegistrationRequest> {
+export function announcement(
+  source: string,
+  prefixes: readonly string[],
+  { additive = false, preference = 0 } = {},
+): NhrpMessage<RegistrationRequest> {
   const cies = prefixes.map((text) => {
     const [network = '', length = '32'] = text.split('/');
-    return cie({ protocolAddress: address(network), prefixLength: Number(length) });
+    return cie({ protocolAddress: address(network), prefixLength: Number(length), preference });
   });
-  return message(source, source, { type: 'registration-request', unique: false, cies, interfaces: [] });
+  return message(source, source, { type: 'registration-request', unique: false, cies, interfaces: [], additive });
 }
 
 export function resolution(

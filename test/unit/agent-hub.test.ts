@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { desiredHost } from '#agent/decide/desired.ts';
 import { desiredBfd } from '#agent/decide/desired-bfd.ts';
+import type { RegistryMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
-import { address, config, endpoint, hubPeer, key, nodeId, prefix, Story } from '#test/support/agent-story.ts';
+import { address, config, endpoint, hubPeer, key, nodeId, nodeName, prefix, Story } from '#test/support/agent-story.ts';
 
 const hubConfig = { ...config, address: address('10.9.0.1'), hubs: [], prefixes: [] };
 
@@ -13,8 +14,21 @@ function hub(): Story {
   story.tell({ kind: 'message', message: { type: 'overlay-config', config: hubConfig } });
   const sync = { type: 'peer-sync', snapshot: true, upsert: [hubPeer()], remove: [], complete: true } as const;
   story.tell({ kind: 'message', message: sync });
+  story.tell({ kind: 'message', message: announced('192.168.2.0/24', 'c') });
   story.effects('send');
   return story;
+}
+
+/** A change: this prefix is of this node alone. */
+function announced(text: string, node: string): Extract<RegistryMessage, { type: 'route-sync' }> {
+  const origins = [{ node: nodeId(node), name: nodeName('any'), preference: 0 }];
+  return {
+    type: 'route-sync',
+    snapshot: false,
+    upsert: [{ prefix: prefix(text), origins }],
+    remove: [],
+    complete: true,
+  };
 }
 
 test("a hub carries a spoke's prefixes by its hub tunnel, and only its link address by the reflector", () => {
@@ -89,10 +103,10 @@ test('when one spoke changes, what was made of the others is used again', () => 
   });
   const before = made();
   assert.ok(before.peer && before.session);
-  story.tell({ kind: 'message', message: { ...sync, upsert: [{ ...other, prefixes: [prefix('10.7.0.0/16')] }] } });
+  story.tell({ kind: 'message', message: announced('10.7.0.0/16', 'd') });
   assert.equal(made().peer, before.peer);
   assert.equal(made().session, before.session);
-  story.tell({ kind: 'message', message: { ...sync, upsert: [{ ...hubPeer(), prefixes: [prefix('10.8.0.0/16')] }] } });
+  story.tell({ kind: 'message', message: announced('10.8.0.0/16', 'c') });
   assert.ok(made().peer?.allowedIps.has(prefix('10.8.0.0/16')));
   const slower = { ...hubConfig, bfdMultiplier: 5 };
   story.tell({ kind: 'message', message: { type: 'overlay-config', config: slower } });

@@ -24,7 +24,6 @@ function hub(letter: string, priority: number, cluster = 0): HubConfig {
     endpoints: [endpoint(`192.0.2.${String(number)}:51820`)],
     priority,
     cluster,
-    prefixes: [],
   };
 }
 

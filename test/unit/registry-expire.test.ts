@@ -5,7 +5,7 @@ import { must } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import { claimSessions, type OpenSession } from '#registry/decide/claim-sessions.ts';
 import { expired, forgettable, lose, revive, sweeps, unheld } from '#registry/decide/expire.ts';
-import { remaining } from '#registry/decide/node.ts';
+import { announcedBy, remaining } from '#registry/decide/node.ts';
 import { commonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
 import { purgeByNode } from '#registry/decide/purge.ts';
 import type { Put } from '#registry/decide/state.ts';
@@ -155,7 +155,7 @@ test('a node withdraws a class of its prefixes, or all of itself, and nothing of
   assert.equal(await ask('10.99.0.8', 0xff), 'purge-reply');
   assert.ok(store.snapshot().bindings.has(hub.id));
   await ask('10.1.1.0', 24);
-  assert.deepEqual(store.snapshot().bindings.get(one.id)?.prefixes, ['10.1.0.0/24']);
+  assert.deepEqual(announcedBy(store.snapshot().bindings.get(one.id)), ['10.1.0.0/24']);
   await ask('10.99.0.1', 0xff);
   assert.ok(!store.snapshot().bindings.has(one.id));
 });

@@ -138,13 +138,13 @@ test('a hub knows the spokes with the interfaces that meet it, and learns what c
     before.get(one.id)?.interfaces.map((each) => each.publicKey),
     [publicKey('node-1'), publicKey('to-8')],
   );
-  const changed = bindingRecord(2, { prefixes: [] });
+  const changed = bindingRecord(2, { interfaces: [multipoint('other')] });
   store.force({ put: [{ kind: 'binding', record: changed }], delete: [{ kind: 'binding', id: one.id }] });
   const delta = peerDelta(before, store.snapshot(), hub, at(0), [one.id, two.id]);
   assert.deepEqual(delta.remove, [one.id]);
   assert.deepEqual(
-    delta.upsert.map((peer) => [peer.node, peer.prefixes]),
-    [[two.id, []]],
+    delta.upsert.map((peer) => [peer.node, peer.interfaces]),
+    [[two.id, [multipoint('other')]]],
   );
 });
 
@@ -162,12 +162,12 @@ test('a hub keeps a spoke that is missing without a revocation, until another no
   assert.deepEqual(removed(), [one.id]);
 });
 
-test('a node gets pools, configured summaries and what they do not cover, without its own; hubs by priority', () => {
+test('a node gets pools and configured summaries, without its own; hubs by priority', () => {
   const overlay = overlayRecord({ summaries: [prefix('10.2.0.0/16')] });
   const store = storeOf(overlay);
   const common = commonConfig(store.snapshot(), overlay);
   const config = overlayConfig(common, one);
-  assert.deepEqual(config.summaries, ['10.2.0.0/16', '10.9.0.0/24', '10.99.0.0/16', 'fd99::/64']);
+  assert.deepEqual(config.summaries, ['10.2.0.0/16', '10.99.0.0/16', 'fd99::/64']);
   assert.deepEqual(
     config.hubs.map((each) => each.node),
     [hub.id, otherHub.id],
@@ -178,10 +178,4 @@ test('a node gets pools, configured summaries and what they do not cover, withou
     own.hubs.map((each) => each.node),
     [nodeId(8)],
   );
-});
-
-test('in phase 2 a node gets every prefix', () => {
-  const overlay = overlayRecord({ phase: 2, summaries: [prefix('10.0.0.0/8')] });
-  const config = overlayConfig(commonConfig(storeOf(overlay).snapshot(), overlay), one);
-  assert.ok(config.summaries.includes(prefix('10.2.0.0/24')));
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { cieCode, errorCode, type NhrpMessage, type RegistrationRequest } from '#proto/model/nhrp.ts';
 import { seconds } from '#proto/model/time.ts';
+import { announcedBy } from '#registry/decide/node.ts';
 import { register, type RegistrationOutcome } from '#registry/decide/register.ts';
 import { createMemoryStore, type MemoryStore } from '#test/support/memory-store.ts';
 import {
@@ -56,8 +57,8 @@ test('a registration binds addresses, interfaces and prefixes; the same again wr
   ];
   for (const request of requests) assert.ok((await apply(store, request)).every((code) => code === cieCode.ok));
   const binding = store.snapshot().bindings.get(one.id);
-  assert.deepEqual(binding?.prefixes, ['10.1.0.0/24', '10.1.1.0/24']);
-  assert.equal(binding.unique, true);
+  assert.deepEqual(announcedBy(binding), ['10.1.0.0/24', '10.1.1.0/24']);
+  assert.equal(binding?.unique, true);
   assert.equal(store.snapshot().routes.match(address('10.1.1.7'))?.value, one.id);
   assert.equal(store.snapshot().nodeByKey.get(publicKey('b')), one.id);
   const written = store.commits();
@@ -71,8 +72,8 @@ test('a registration without U replaces the list of prefixes and keeps the inter
   await apply(store, announcement('10.99.0.1', ['10.1.0.0/24']));
   await apply(store, announcement('10.99.0.1', []));
   const binding = store.snapshot().bindings.get(one.id);
-  assert.deepEqual(binding?.prefixes, []);
-  assert.equal(binding.interfaces.length, 1);
+  assert.deepEqual(announcedBy(binding), []);
+  assert.equal(binding?.interfaces.length, 1);
 });
 
 test('a new key frees the old one', async () => {
@@ -155,7 +156,7 @@ test('of a list of prefixes the allowed ones are registered, in spite of the oth
   const store = storeOf();
   await apply(store, registration('10.99.0.1', [multipoint('a')]));
   assert.deepEqual(await apply(store, announcement('10.99.0.1', ['10.1.0.0/24', '10.3.0.0/24'])), [0, 4]);
-  assert.deepEqual(store.snapshot().bindings.get(one.id)?.prefixes, ['10.1.0.0/24']);
+  assert.deepEqual(announcedBy(store.snapshot().bindings.get(one.id)), ['10.1.0.0/24']);
 });
 
 const own = registration('10.99.0.1', [multipoint('a')]);

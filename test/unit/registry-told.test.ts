@@ -18,6 +18,7 @@ import {
   prefix,
 } from '#test/support/registry-fixtures.ts';
 
+const view = { now: at(0) };
 const one = nodeRecord(1, { prefixes: [prefix('10.1.0.0/16')] });
 const binding = bindingRecord(1, { prefixes: [prefix('10.1.0.0/16')] });
 
@@ -29,11 +30,11 @@ function storeOf(...put: Put[]): MemoryStore {
 
 test('what was told is stale when its binding goes or changes, another node takes a part of it or nobody is told any more, not when it roams', () => {
   const store = storeOf(...enrolled(one, binding));
-  const told = toldNow(store.snapshot(), prefix('10.1.0.0/16'), one.id, at(0));
+  const told = toldNow(store.snapshot(), prefix('10.1.0.0/16'), one.id, view);
   assert.ok(told);
   const staleIn = (changed: MemoryStore): boolean => {
     const snapshot = changed.snapshot();
-    return isStale(snapshot, told, toldNow(snapshot, told.prefix, told.about, at(0)));
+    return isStale(snapshot, told, toldNow(snapshot, told.prefix, told.about, view));
   };
   const stale = (...put: Put[]): boolean => staleIn(storeOf(...enrolled(one, binding), ...put));
   const roamed = { ...binding, interfaces: [multipoint('node-1', ['192.0.2.9:9'])] };
@@ -42,15 +43,15 @@ test('what was told is stale when its binding goes or changes, another node take
   assert.equal(stale({ kind: 'overlay', record: overlayRecord({ phase: 2 }) }), false);
   assert.equal(stale({ kind: 'overlay', record: overlayRecord({ phase: 1 }) }), true);
   assert.equal(stale({ kind: 'binding', record: { ...binding, interfaces: [multipoint('new')] } }), true);
-  assert.equal(stale({ kind: 'binding', record: { ...binding, prefixes: [] } }), true);
+  assert.equal(stale({ kind: 'binding', record: { ...binding, announcements: [] } }), true);
   assert.equal(stale(...enrolled(nodeRecord(2), bindingRecord(2, { prefixes: [prefix('10.1.7.0/24')] }))), true);
   assert.equal(staleIn(storeOf()), true);
 });
 
 test('an order to forget concerns what was told before it, and goes when that is over', async () => {
   const store = storeOf(...enrolled(one, binding), ...enrolled(nodeRecord(2), bindingRecord(2)));
-  const told = toldNow(store.snapshot(), prefix('10.1.0.0/16'), one.id, at(0));
-  const other = toldNow(store.snapshot(), prefix('10.99.0.2/32'), nodeRecord(2).id, at(0));
+  const told = toldNow(store.snapshot(), prefix('10.1.0.0/16'), one.id, view);
+  const other = toldNow(store.snapshot(), prefix('10.99.0.2/32'), nodeRecord(2).id, view);
   assert.ok(told && other);
   const order = clear(store.snapshot(), address('10.1.2.3'), { id: 'x', now: at(5000) });
   assert.equal(order.cleared, 3);
@@ -58,7 +59,7 @@ test('an order to forget concerns what was told before it, and goes when that is
   const snapshot = store.snapshot();
   assert.equal(isStale(snapshot, told, told), true);
   assert.equal(isStale(snapshot, other, other), false);
-  const again = toldNow(snapshot, told.prefix, told.about, at(0));
+  const again = toldNow(snapshot, told.prefix, told.about, view);
   assert.ok(again && !isStale(snapshot, again, again), 'what is told afterwards stays');
   assert.deepEqual(forgettable(snapshot, at(105_000), seconds(1)), []);
   const [gone] = forgettable(snapshot, at(105_001), seconds(1));

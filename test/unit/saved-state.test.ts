@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { savedStateFormat } from '#agent/saved-state.ts';
 import type { Saved } from '#agent/decide/restore.ts';
-import type { NodeId } from '#proto/model/names.ts';
+import type { Prefix } from '#proto/model/address.ts';
+import type { NodeId, NodeName } from '#proto/model/names.ts';
 import { hubPeer } from '#test/support/agent-story.ts';
 
 /** Of a spoke before its first configuration: most is missing, and stays out of the file. */
@@ -24,6 +25,7 @@ const bare: Saved = {
   ],
   shortcuts: [],
   peers: undefined,
+  routes: undefined,
 };
 
 test('what is saved without a configuration and without peers is read back', () => {
@@ -35,6 +37,13 @@ test('the peers of a hub are read back, also when there are none', () => {
   const hub: Saved = { ...bare, interfaces: [], peers: [] };
   const content: unknown = JSON.parse(JSON.stringify(savedStateFormat.format(hub)));
   assert.deepEqual(savedStateFormat.parse(content), { ok: true, value: hub });
+});
+
+test('learned routes are read back', () => {
+  const origins = [{ node: '0123456789abcdef' as NodeId, name: 'branch' as NodeName, preference: 200 }];
+  const spoke: Saved = { ...bare, routes: [{ prefix: '10.7.0.0/16' as Prefix, origins }] };
+  const content: unknown = JSON.parse(JSON.stringify(savedStateFormat.format(spoke)));
+  assert.deepEqual(savedStateFormat.parse(content), { ok: true, value: spoke });
 });
 
 test('more peers than one message may carry are read back', () => {

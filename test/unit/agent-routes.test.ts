@@ -1,0 +1,75 @@
+// Prefixes that others announce, on a spoke and on a hub.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { desiredHost } from '#agent/decide/desired.ts';
+import { isSafe } from '#agent/decide/pass.ts';
+import type { Prefix } from '#proto/model/address.ts';
+import type { LearnedRoute } from '#proto/model/route.ts';
+import type { RegistryMessage } from '#proto/model/session.ts';
+import { config, hubPeer, hubs, key, nodeId, nodeName, prefix, Story } from '#test/support/agent-story.ts';
+
+type RouteSync = Extract<RegistryMessage, { type: 'route-sync' }>;
+
+function route(text: string, ...nodes: string[]): LearnedRoute {
+  const origins = nodes.map((node) => ({ node: nodeId(node), name: nodeName(`node-${node}`), preference: 0 }));
+  return { prefix: prefix(text), origins };
+}
+
+function tell(story: Story, upsert: readonly LearnedRoute[], parts: Partial<RouteSync> = {}): void {
+  const sync: RouteSync = { type: 'route-sync', snapshot: false, upsert, remove: [], complete: true, ...parts };
+  story.tell({ kind: 'message', message: sync });
+}
+
+function spoke(count = 1): Story {
+  const story = new Story();
+  story.tell({ kind: 'connected', endpoint: 'registry:7443' });
+  const message = { type: 'overlay-config', config: { ...config, hubs: hubs.slice(0, count) } } as const;
+  story.tell({ kind: 'message', message });
+  for (const { node } of hubs.slice(0, count)) story.bfd(`hub:${node}`, 'up');
+  return story;
+}
+
+const summaries = ['10.9.0.0/24 dmwg-h1', '192.168.0.0/16 dmwg-h1'];
+
+test('what no summary covers goes to the hub from when it is told until it is withdrawn', () => {
+  const story = spoke();
+  tell(story, [route('172.16.0.0/24', 'c')], { snapshot: true });
+  assert.deepEqual(story.routes(), ['10.9.0.0/24 dmwg-h1', '172.16.0.0/24 dmwg-h1', '192.168.0.0/16 dmwg-h1']);
+  tell(story, [route('172.17.0.0/24', 'c')], { remove: [prefix('172.16.0.0/24')] });
+  assert.deepEqual(story.routes(), ['10.9.0.0/24 dmwg-h1', '172.17.0.0/24 dmwg-h1', '192.168.0.0/16 dmwg-h1']);
+});
+
+test('a full list in parts counts when it is complete; a new session begins anew', () => {
+  const story = spoke();
+  tell(story, [route('172.16.0.0/24', 'c')], { snapshot: true });
+  tell(story, [route('172.18.0.0/24', 'c')], { snapshot: true, complete: false });
+  assert.ok(story.routes().includes('172.16.0.0/24 dmwg-h1'));
+  story.tell({ kind: 'connected', endpoint: 'registry:7443' });
+  tell(story, [route('172.19.0.0/24', 'c')], { snapshot: true });
+  assert.deepEqual(story.routes(), ['10.9.0.0/24 dmwg-h1', '172.19.0.0/24 dmwg-h1', '192.168.0.0/16 dmwg-h1']);
+});
+
+test('what is behind another connected hub goes by its own tunnel', () => {
+  const story = spoke(2);
+  tell(story, [route('192.168.9.0/24', 'b')], { snapshot: true });
+  assert.deepEqual(story.routes().sort(), ['10.9.0.2/32 dmwg-h2', '192.168.9.0/24 dmwg-h2', ...summaries].sort());
+});
+
+test('a hub that was not told what is announced leaves what is there', () => {
+  const story = new Story('hub');
+  const message = { type: 'overlay-config', config: { ...config, hubs: [], prefixes: [] } } as const;
+  story.tell({ kind: 'message', message });
+  const sync = { type: 'peer-sync', snapshot: true, upsert: [hubPeer()], remove: [], complete: true } as const;
+  story.tell({ kind: 'message', message: sync });
+  const peer = { publicKey: key('P'), endpoint: undefined, allowedIps: new Set([prefix('10.1.0.0/16')]) };
+  const bare = { ...peer, keepalive: 0 as never };
+  const change = {
+    kind: 'update-peer',
+    interface: 'dmwg0',
+    from: bare,
+    to: { ...bare, allowedIps: new Set<Prefix>() },
+  } as const;
+  assert.equal(isSafe(story.state, desiredHost(story.state), change), false);
+  tell(story, [], { snapshot: true });
+  assert.equal(isSafe(story.state, desiredHost(story.state), change), true);
+});
