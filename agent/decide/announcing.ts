@@ -20,14 +20,14 @@ function textOf(networks: ReadonlyMap<Prefix, string>): string {
 
 /** Decides anew what is announced, if there is something new to decide about or the time has come. */
 export function tickAnnounced(state: AgentState, turn: Turn): AgentState {
-  const { self, routing, config } = state;
-  const madeOf = [self, routing.routes, config];
+  const { self, routing, config, learned } = state;
+  const madeOf = [self, routing.routes, config, learned];
   const due = routing.nextAt !== undefined && routing.nextAt <= turn.now;
   if (!due && madeOf.every((input, index) => input === routing.madeOf[index])) return state;
   // Until the kernel was looked at, what the registry has of the last run stays.
   if (routing.routes === undefined && imports(state)) return state;
   const { prefixes, routing: rules } = self;
-  const originOf = config ? (prefix: Prefix) => learnedFrom(config, prefix) : () => undefined;
+  const originOf = (prefix: Prefix): string | undefined => learnedFrom(learned, config, prefix);
   const next = announce({ prefixes, routing: rules, routes: routing.routes ?? [], originOf }, routing, turn);
   report(routing, next, turn);
   const announcements = sameEntries(routing.announcements, next.announcements)
@@ -54,9 +54,13 @@ function imports({ self }: AgentState): boolean {
 }
 
 /** Whom the overlay has a prefix from; undefined if it has none. */
-function learnedFrom(config: OverlayConfig, prefix: Prefix): string | undefined {
-  for (const hub of config.hubs) if (hub.prefixes.includes(prefix)) return hub.name;
-  return config.summaries.includes(prefix) ? 'the overlay' : undefined;
+function learnedFrom(
+  learned: AgentState['learned'],
+  config: OverlayConfig | undefined,
+  prefix: Prefix,
+): string | undefined {
+  const origin = learned?.get(prefix)?.origins[0];
+  return origin?.name ?? (config?.summaries.includes(prefix) === true ? 'the overlay' : undefined);
 }
 
 function sameEntries(a: Announced['announcements'], b: Announced['announcements']): boolean {

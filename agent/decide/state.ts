@@ -8,9 +8,10 @@ import type { NodeId, NodeName, Role } from '#proto/model/names.ts';
 import type { InterfaceKind, Target } from '#proto/model/nhrp.ts';
 import type { LearnedRoute } from '#proto/model/route.ts';
 import type { RoutingConfig } from '#proto/model/routing.ts';
-import type { HubConfig, HubPeer, OverlayConfig } from '#proto/model/session.ts';
+import type { HubConfig, OverlayConfig } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { RendezvousProgress, Search } from './attempt.ts';
+import { type HubState, initialHub } from './hub-state.ts';
 import { initialRouting, type RoutingState } from './routing-state.ts';
 
 /** What agent.yaml says. */
@@ -174,20 +175,6 @@ export interface Remote {
   readonly reason: string | undefined;
 }
 
-export interface HubState {
-  /** Absent until the registry or the state file has told. */
-  readonly peers: ReadonlyMap<NodeId, HubPeer> | undefined;
-  /** A full list that is still arriving. */
-  readonly incoming: ReadonlyMap<NodeId, HubPeer> | undefined;
-  /** As reported to the registry in this session. */
-  readonly observed: ReadonlyMap<PublicKey, Endpoint>;
-  readonly observeAt: Instant | undefined;
-  /** Until then new peers are expected to show up: look often. */
-  readonly eagerUntil: Instant | undefined;
-  /** The same for peers that may have moved. */
-  readonly curiousUntil: Instant | undefined;
-}
-
 export function initialState(self: Self): AgentState {
   return {
     self,
@@ -217,14 +204,7 @@ export function initialState(self: Self): AgentState {
     shortcuts: new Map(),
     remotes: new Map(),
     nextActivityAt: undefined,
-    hub: {
-      peers: undefined,
-      incoming: undefined,
-      observed: new Map(),
-      observeAt: undefined,
-      eagerUntil: undefined,
-      curiousUntil: undefined,
-    },
+    hub: initialHub,
   };
 }
 

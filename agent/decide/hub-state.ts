@@ -1,0 +1,29 @@
+import type { Endpoint } from '#proto/model/endpoint.ts';
+import type { PublicKey } from '#proto/model/key.ts';
+import type { NodeId } from '#proto/model/names.ts';
+import type { HubPeer } from '#proto/model/session.ts';
+import type { Instant } from '#proto/model/time.ts';
+
+/** What only a hub knows. */
+export interface HubState {
+  /** Absent until the registry or the state file has told. */
+  readonly peers: ReadonlyMap<NodeId, HubPeer> | undefined;
+  /** A full list that is still arriving. */
+  readonly incoming: ReadonlyMap<NodeId, HubPeer> | undefined;
+  /** As reported to the registry in this session. */
+  readonly observed: ReadonlyMap<PublicKey, Endpoint>;
+  readonly observeAt: Instant | undefined;
+  /** Until then new peers are expected to show up: look often. */
+  readonly eagerUntil: Instant | undefined;
+  /** The same for peers that may have moved. */
+  readonly curiousUntil: Instant | undefined;
+}
+
+export const initialHub: HubState = {
+  peers: undefined,
+  incoming: undefined,
+  observed: new Map(),
+  observeAt: undefined,
+  eagerUntil: undefined,
+  curiousUntil: undefined,
+};
