@@ -3,7 +3,7 @@ import { type Address, addressBits, familyOf, lengthOf, type Prefix, prefixOf } 
 import { errorCode, type NhrpMessage, type ResolutionRequest, uniquePrefixLength } from '#proto/model/nhrp.ts';
 import type { NodeRecord } from './records.ts';
 import { headerError, isOwn } from './reply.ts';
-import { holderOf } from './scope.ts';
+import { holdersOf } from './scope.ts';
 import type { Snapshot } from './state.ts';
 import { extensionError, relayed, type Server } from './transit.ts';
 
@@ -33,7 +33,7 @@ export function requestError(
 
 /** The target sends straight to the asker what goes to the source: that must be its own, and nobody's inside its networks. */
 function sourceError(snapshot: Snapshot, asker: NodeRecord | undefined, source: Address): number | undefined {
-  const own = !asker || isOwn(asker, source) || holderOf(snapshot, source) === asker.id;
+  const own = !asker || isOwn(asker, source) || holdersOf(snapshot, source).includes(asker.id);
   return own ? undefined : errorCode.authenticationFailure;
 }
 

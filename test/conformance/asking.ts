@@ -159,6 +159,6 @@ export const asking = [
 
 function registrationOf(source: string, cies: readonly ReturnType<typeof cie>[]) {
   const header = { hopCount: 16, requestId: newId(), sourceNbma: undefined, extensions: [] };
-  const body = { type: 'registration-request', unique: false, cies, interfaces: [] } as const;
+  const body = { type: 'registration-request', unique: false, cies, interfaces: [], additive: false } as const;
   return { ...header, source: address(source), destination: address(source), body };
 }

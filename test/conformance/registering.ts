@@ -149,7 +149,7 @@ export const registering = [
     '5.2.7',
     should('A message that a client never gets: error 7', () => {
       const story = joinedSpoke();
-      story.hear({ type: 'registration-request', unique: true, cies: [], interfaces: [] });
+      story.hear({ type: 'registration-request', unique: true, cies: [], interfaces: [], additive: false });
       assert.equal(story.sent('error-indication')[0]?.body.code, errorCode.protocolError);
     }),
     must('An error about a request ends it, and it is not repeated', () => {
