@@ -39,7 +39,7 @@ export function tickAnnounced(state: AgentState, turn: Turn): AgentState {
 /** Finds the prefixes of the overlay that must have no route here. */
 function leaveOut(state: AgentState, turn: Turn): AgentState {
   const left = new Map<Prefix, string>();
-  for (const prefix of state.config?.summaries ?? []) {
+  for (const prefix of [...(state.config?.summaries ?? []), ...(state.learned?.keys() ?? [])]) {
     const reason = obstacle(state, prefix);
     if (reason === undefined) continue;
     left.set(prefix, reason);
