@@ -23,11 +23,12 @@ export function peerSync(
 ): AgentState {
   if (state.self.role !== 'hub') return state;
   const { hub } = state;
-  // A snapshot is put together aside; a delta applies to what there is.
-  const base = sync.snapshot ? new Map<NodeId, HubPeer>() : (hub.incoming ?? hub.peers ?? new Map<NodeId, HubPeer>());
-  const peers = new Map(base);
+  // A snapshot is put together aside; a delta applies to what there is. A registry that lost data does not know all peers that it
+  // once named: they stay until it says that they are gone, or others have their addresses.
+  const peers = new Map(hub.incoming ?? hub.peers);
   for (const node of sync.remove) peers.delete(node);
   for (const peer of sync.upsert) peers.set(peer.node, peer);
+  if (sync.snapshot || hub.incoming) dropReplaced(peers, sync.upsert);
   const assembling = (sync.snapshot || hub.incoming !== undefined) && !sync.complete;
   if (assembling) return { ...state, hub: { ...hub, incoming: peers } };
   note(turn, 'peers', { count: peers.size });
@@ -43,6 +44,19 @@ export function peerSync(
         sync.snapshot || sync.upsert.length === 0 ? hub.curiousUntil : after(turn.now, milliseconds(curiousMs)),
     },
   };
+}
+
+/** Addresses and keys are given to one node: who has them in `news` has taken them from who had them before. */
+function dropReplaced(peers: Map<NodeId, HubPeer>, news: readonly HubPeer[]): void {
+  const idsOf = ({ address, address6, interfaces }: HubPeer): string[] => [
+    address,
+    ...(address6 === undefined ? [] : [address6]),
+    ...interfaces.map(({ publicKey }) => publicKey),
+  ];
+  const owners = new Map(news.flatMap((peer) => idsOf(peer).map((id) => [id, peer.node] as const)));
+  for (const [node, peer] of peers) {
+    if (idsOf(peer).some((id) => (owners.get(id) ?? node) !== node)) peers.delete(node);
+  }
 }
 
 /** Time to look where the peers are: often while new ones are expected to show up. */

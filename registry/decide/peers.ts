@@ -21,6 +21,12 @@ export function peersOf(snapshot: Snapshot, hub: NodeRecord, now: Timestamp): Ma
   return peers;
 }
 
+/** Spokes that are known not to be peers: shut out, gone, or without a binding. */
+export function noPeers(snapshot: Snapshot, peers: ReadonlyMap<NodeId, HubPeer>): NodeId[] {
+  const spokes = [...snapshot.nodes.values()].filter(({ role }) => role === 'spoke').map(({ id }) => id);
+  return [...snapshot.revoked.keys(), ...spokes].filter((id) => !peers.has(id));
+}
+
 /** One spoke as the hub must know it; undefined when it need not. */
 export function peerOf(snapshot: Snapshot, hub: NodeId, node: NodeRecord, now: Timestamp): HubPeer | undefined {
   const binding = liveBinding(snapshot, node.id, now);

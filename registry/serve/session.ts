@@ -8,7 +8,7 @@ import type { LearnedRoute } from '#proto/model/route.ts';
 import type { Timestamp } from '#proto/model/time.ts';
 import { sameValue } from '#registry/decide/equal.ts';
 import { type CommonConfig, overlayConfig } from '#registry/decide/overlay-config.ts';
-import { peerDelta, peersOf } from '#registry/decide/peers.ts';
+import { noPeers, peerDelta, peersOf } from '#registry/decide/peers.ts';
 import { isForeign } from '#registry/decide/distribute.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import type { Snapshot } from '#registry/decide/state.ts';
@@ -121,7 +121,7 @@ export class Session {
     const peers = this.#peers;
     if (!peers) {
       this.#peers = peersOf(snapshot, hub, now);
-      this.#sendPeers(true, [...this.#peers.values()], []);
+      this.#sendPeers(true, [...this.#peers.values()], noPeers(snapshot, this.#peers));
       return;
     }
     const due = new Set([...(ids ?? [...snapshot.nodes.keys(), ...peers.keys()]), ...this.#missing]);

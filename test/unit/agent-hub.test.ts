@@ -59,6 +59,21 @@ test('a snapshot in parts replaces the peers only when it is complete', () => {
   assert.equal(story.state.hub.peers?.size, 0);
 });
 
+test('a peer that the registry does not know any more stays, until it is said to be gone or another has its address', () => {
+  const story = hub();
+  const sync = { type: 'peer-sync', snapshot: true, upsert: [], remove: [], complete: true } as const;
+  const peers = () => [...(story.state.hub.peers?.keys() ?? [])];
+  story.tell({ kind: 'message', message: sync });
+  assert.deepEqual(peers(), [nodeId('c')]);
+  const other = { ...hubPeer(), node: nodeId('d'), interfaces: [] };
+  story.tell({ kind: 'message', message: { ...sync, upsert: [{ ...other, address: address('10.9.0.99') }] } });
+  assert.deepEqual(peers(), [nodeId('c'), nodeId('d')]);
+  story.tell({ kind: 'message', message: { ...sync, remove: [nodeId('d')] } });
+  assert.deepEqual(peers(), [nodeId('c')]);
+  story.tell({ kind: 'message', message: { ...sync, upsert: [other] } });
+  assert.deepEqual(peers(), [nodeId('d')]);
+});
+
 test('the endpoints of reflectors are reported when they change, and again in a new session', () => {
   const story = hub();
   const report = (port: number): unknown => {

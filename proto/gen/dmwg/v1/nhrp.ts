@@ -202,7 +202,10 @@ export interface Hub {
 
 /** For hubs: every node that has a tunnel to this hub. */
 export interface PeerSync {
-  /** This message starts a full list: what is not in it, up to and with complete, is gone. */
+  /**
+   * This message starts a full list, up to and with complete: of peers, and of nodes that are none. Of others the registry knows
+   * nothing, as it may have lost data; they stay.
+   */
   snapshot: boolean;
   upsert: Peer[];
   removeNodeIds: string[];
