@@ -4,12 +4,14 @@ import { cpus, release } from 'node:os';
 import { labObstacle } from '#test/support/lab/lab.ts';
 import { firstPacket } from './first-packet.ts';
 import { footprint } from './footprint.ts';
+import { purgeFanOut } from './purge-fan-out.ts';
 import { throughput } from './throughput.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<string>>> = {
   'first-packet': firstPacket,
   throughput,
   footprint,
+  'purge-fan-out': purgeFanOut,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);
