@@ -93,15 +93,13 @@ export class Answers {
 
   /** Whoever here was told about a node and need not forget it: one of the prefixes for each. */
   holdersOf(about: NodeId): Answer[] {
-    return firstOfEach(
-      [...this.#index.about(about).values()].flatMap((told) => [...told.values()]),
-      'asker',
-    );
+    const told = [...this.#index.about(about).values()].flatMap((one) => [...one.values()]);
+    return firstOfEach(this.#withoutStale(told), 'asker');
   }
 
   /** What a node here was told of others, likewise. */
   heldBy(asker: NodeId): Answer[] {
-    return firstOfEach(this.#index.of(asker), 'about');
+    return firstOfEach(this.#withoutStale([...this.#index.of(asker)]), 'about');
   }
 
   acknowledge(asker: NodeId, requestId: number): void {
@@ -171,6 +169,12 @@ export class Answers {
       }
     }
     for (const [asker, answers] of stale) this.#purgeAnswers(asker, answers);
+  }
+
+  /** Also when the purge of the others is only about to be decided. */
+  #withoutStale(told: readonly Answer[]): Answer[] {
+    const stale = new Set(this.#staleOf(told));
+    return told.filter((answer) => !stale.has(answer));
   }
 
   /** Those that are no longer so. */

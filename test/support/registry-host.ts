@@ -30,7 +30,7 @@ import { authority, issue } from './pki.ts';
 import { until } from './poll.ts';
 
 export const overlayName = 'blue';
-export const within = 5000;
+export const within = 20_000;
 
 export interface RegistryHost {
   readonly address: string;
