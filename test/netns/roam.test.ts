@@ -58,7 +58,7 @@ test('a direct tunnel follows the other end to its new place', async (t) => {
         `direct ${String(Math.round(again.at - followed.at))} ms later, ${longestGapMs.toFixed(0)} ms without a reply`,
       ].join(' '),
     );
-    assert.ok(longestGapMs < (detectionMs + 600) * slowness, `${longestGapMs.toFixed(0)} ms without a reply`);
+    assert.ok(longestGapMs < (detectionMs + 4000) * slowness, `${longestGapMs.toFixed(0)} ms without a reply`);
   };
 
   await t.test('a NAT gets another public address', () => follows(b, 'nat-b', '203.0.113.12', '203.0.113.77'));
@@ -82,6 +82,6 @@ test('a direct tunnel follows the other end to its new place', async (t) => {
     );
     await replyThat(lab, ping, { came: direct, what: 'without a hop again', since: Date.now() });
     const { longestGapMs } = await ping.finish();
-    assert.ok(longestGapMs < (detectionMs + 600) * slowness, `${longestGapMs.toFixed(0)} ms without a reply`);
+    assert.ok(longestGapMs < (detectionMs + 4000) * slowness, `${longestGapMs.toFixed(0)} ms without a reply`);
   });
 });
