@@ -6,22 +6,21 @@ import { systemClock } from '#proto/kit/clock.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { createLogger, type Logger } from '#proto/kit/log.ts';
 import { version } from '#proto/kit/version.ts';
+import { parseAddress } from '#proto/model/address.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
-import type { PublicKey } from '#proto/model/key.ts';
-import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import { milliseconds, seconds, toMilliseconds } from '#proto/model/time.ts';
 import { routeSelectors } from './decide/kernel-routes.ts';
 import type { PathId, Turn } from './decide/event.ts';
 import { restore, type Saved, save } from './decide/restore.ts';
 import { betterThan, choiceAfter, type RegistryChoice, registryChoices } from './decide/registry-choice.ts';
-import { type AgentState, type BfdState, initialState, multipointName } from './decide/state.ts';
-import { type Status, statusOf } from './decide/status.ts';
-import { createHost, type Host, removeAll } from './host.ts';
+import { type AgentState, initialState } from './decide/state.ts';
+import { trace } from './decide/trace.ts';
+import { createHost, removeAll } from './host.ts';
 import { createBfd } from './io/bfd.ts';
 import { countingSession } from './io/counting-session.ts';
-import type { Bfd } from './io/bfd-port.ts';
 import { follow, searchPath } from './io/exec.ts';
 import { missingPrograms } from './io/programs.ts';
+import { createRegistryAddresses } from './io/registry-addresses.ts';
 import { renewWhenDue } from './io/renew.ts';
 import { createSession } from './io/session.ts';
 import type { Registries, SessionHandlers } from './io/session-port.ts';
@@ -32,6 +31,7 @@ import { createLoop, type Loop } from './loop.ts';
 import { createNoticing } from './noticing.ts';
 import { monitorKernel } from './observe/kernel-monitor.ts';
 import { observeLocalAddresses } from './io/local-addresses.ts';
+import { readStatus } from './read-status.ts';
 import { createRouteWatch } from './route-watch.ts';
 import { savedStateFormat } from './saved-state.ts';
 import { selfOf, socketPathOf } from './self.ts';
@@ -110,13 +110,24 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const turn: Turn = { now: clock.now(), random, effects: [] };
   const saved = await lastRun(stateFile, logger);
   const initial = saved ? restore(self, saved, turn) : initialState(self);
+  /** Of agent.yaml, as it was read last. */
+  let settings = stateDir.config;
   const routes = createRouteWatch({
-    observe: () => host.observeRoutes(routeSelectors(loop.state().self.routing)),
+    observe: () => host.observeRoutes(routeSelectors(settings.routing)),
     post: (event) => {
       loop.post(event);
     },
     clock,
     logger: logger.child({ component: 'routes' }),
+  });
+  const registryAddresses = createRegistryAddresses({
+    names: () => {
+      if (!settings.exit) return [];
+      return [...settings.registry, ...(loop.state().config?.registries ?? []).map(({ address }) => address)];
+    },
+    onFound: (endpoints) => {
+      loop.post({ kind: 'registries', endpoints });
+    },
   });
   const loop = createLoop({ world, initial, effects: turn.effects, clock, random, logger });
   bfd.onTransition((path, _from, state) => {
@@ -134,7 +145,20 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     status: () => {
       const fault = routes.fault();
       const faults = [...loop.faults(), ...(fault === undefined ? [] : [`routes of the kernel: ${fault}`])];
-      return readStatus({ loop, bfd, host, faults, counters: session.counters() });
+      return readStatus({ clock, loop, bfd, host, faults, counters: session.counters() });
+    },
+    trace: (text) => {
+      const address = parseAddress(text);
+      return address.ok ? trace(loop.state(), address.value) : undefined;
+    },
+    reload: async () => {
+      const again = await openStateDir(options.stateDir);
+      if (!again.ok) return again.fault.message;
+      settings = again.value.config;
+      loop.post({ kind: 'configured', routing: settings.routing, exit: settings.exit });
+      registryAddresses.look();
+      routes.look();
+      return undefined;
     },
     stop: (down) => {
       ending.tearDown = down;
@@ -156,6 +180,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     session.run(signal, sessionEvents(loop)),
     renewWhenDue({ state: stateDir, session, clock, random, logger: logger.child({ component: 'renewal' }) }, signal),
     routes.run(signal),
+    registryAddresses.run(signal),
     monitorKernel({ follow, clock, random, onChange }, signal),
   ];
   await Promise.all(parts);
@@ -194,29 +219,6 @@ function sessionEvents(loop: Loop): SessionHandlers {
       if (loop.state().revoked === undefined) loop.post({ kind: 'revoked', detail });
     },
   };
-}
-
-interface StatusParts {
-  readonly loop: Loop;
-  readonly bfd: Bfd;
-  readonly host: Host;
-  readonly faults: readonly string[];
-  readonly counters: NhrpCounters;
-}
-
-async function readStatus({ loop, bfd, host, faults, counters }: StatusParts): Promise<Status> {
-  const state = loop.state();
-  const paths = new Map<PathId, { state: BfdState; rttMs: number | undefined }>();
-  for (const [path, seen] of bfd.sessions()) paths.set(path as PathId, { state: seen.state, rttMs: seen.rtt });
-  const endpoints = new Map<PublicKey, Endpoint>();
-  try {
-    for (const [key, peer] of await host.observePeers(multipointName(state.self))) {
-      if (peer.endpoint) endpoints.set(key, peer.endpoint);
-    }
-  } catch {
-    // There is no interface (yet): nothing to add.
-  }
-  return statusOf(state, { paths, endpoints, faults, counters }, clock.now());
 }
 
 function registriesOf({ registry, node }: AgentConfig, state: () => AgentState): Registries {

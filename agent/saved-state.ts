@@ -6,6 +6,7 @@ import { decodeRegistryMessage, encodeRegistryMessage } from '#proto/codec/sessi
 import { NhrpMessage as WireNhrp, SessionResponse } from '#proto/gen/dmwg/v1/nhrp.ts';
 import { errorText } from '#proto/kit/errors.ts';
 import { addressBits, familyOf, lengthOf, prefixOf } from '#proto/model/address.ts';
+import { parseEndpoint } from '#proto/model/endpoint.ts';
 import { parseNodeId } from '#proto/model/names.ts';
 import { cieCode, defaultHopCount, type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
 import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
@@ -38,6 +39,8 @@ const schema = z.strictObject({
   peers: z.array(z.unknown()).optional(),
   /** Likewise. */
   routes: z.array(z.unknown()).optional(),
+  /** Where they were last. */
+  registries: z.array(z.string()).default([]),
 });
 
 type Stored = z.infer<typeof schema>;
@@ -54,6 +57,7 @@ export const savedStateFormat: StateFormat<Saved> = {
     }
   },
   format: (saved): Stored => ({
+    registries: [...saved.registries],
     interfacePrefix: saved.interfacePrefix,
     nextRequestId: saved.nextRequestId,
     config: saved.config && storeMessage({ type: 'overlay-config', config: saved.config }),
@@ -77,6 +81,8 @@ function parse(stored: Stored): Result<Saved> {
   if (activeHub && !activeHub.ok) return activeHub;
   const tunnels = parseAll(stored.tunnels, parseNodeId);
   if (!tunnels.ok) return tunnels;
+  const registries = parseAll(stored.registries, parseEndpoint);
+  if (!registries.ok) return registries;
   const peers: HubPeer[] = [];
   for (const piece of stored.peers ?? []) {
     const sync = readMessage(piece, 'peer-sync');
@@ -107,6 +113,7 @@ function parse(stored: Stored): Result<Saved> {
     config: config?.value.config,
     activeHub: activeHub?.value,
     tunnels: tunnels.value,
+    registries: registries.value,
     interfaces,
     shortcuts,
     peers: stored.peers && peers,

@@ -24,6 +24,7 @@ export function selfOf(config: AgentConfig, interfacePrefix: string): Self {
     nflogGroup: nflogGroupOf(interfacePrefix),
     prefixes: node.prefixes,
     routing: config.routing,
+    exit: config.exit,
     mtu: config.mtu,
   };
 }

@@ -1,10 +1,12 @@
 // Shortcuts that nothing uses go: the kernel keeps the remote addresses seen within the idle timeout, the agent reads them
 // now and then.
 import type { Address, Prefix } from '#proto/model/address.ts';
+import type { NodeId } from '#proto/model/names.ts';
 import { PrefixTable } from '#proto/model/prefix-table.ts';
 import { after, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
 import { dropShortcuts } from './shortcuts.ts';
+import { isOutside } from './exit.ts';
 import type { AgentState } from './state.ts';
 
 export function tickActivity(state: AgentState, turn: Turn): AgentState {
@@ -25,10 +27,13 @@ export function sawActivity(state: AgentState, addresses: readonly Address[], tu
   if (!config) return state;
   const table = new PrefixTable([...state.shortcuts.keys()].map((prefix) => [prefix, prefix] as const));
   const used = new Set<Prefix>();
+  let outside = false;
   for (const address of addresses) {
     const match = table.match(address);
     if (match) used.add(match.prefix);
+    else if (isOutside(state, address)) outside = true;
   }
+  if (outside) for (const { prefix, node } of state.shortcuts.values()) if (isExitNode(state, node)) used.add(prefix);
   const shortcuts = new Map(state.shortcuts);
   const idle: Prefix[] = [];
   for (const [prefix, shortcut] of state.shortcuts) {
@@ -40,4 +45,8 @@ export function sawActivity(state: AgentState, addresses: readonly Address[], tu
     }
   }
   return dropShortcuts({ ...state, shortcuts }, idle, turn);
+}
+
+function isExitNode({ remotes, self }: AgentState, node: NodeId): boolean {
+  return self.exit !== undefined && remotes.get(node)?.target.name === self.exit.via;
 }

@@ -1,6 +1,5 @@
 // Keeps what the agent announces in step with the kernel's routes, agent.yaml and the overlay.
 import type { Prefix } from '#proto/model/address.ts';
-import type { OverlayConfig } from '#proto/model/session.ts';
 import { type Announced, announce, tooMany } from './announce.ts';
 import { note, type Turn, warn } from './event.ts';
 import { connectedNetworks, type KernelRoute } from './kernel-routes.ts';
@@ -27,7 +26,7 @@ export function tickAnnounced(state: AgentState, turn: Turn): AgentState {
   // Until the kernel was looked at, what the registry has of the last run stays.
   if (routing.routes === undefined && imports(state)) return state;
   const { prefixes, routing: rules } = self;
-  const originOf = (prefix: Prefix): string | undefined => learnedFrom(learned, config, prefix);
+  const originOf = (prefix: Prefix): string | undefined => learnedFrom(state, prefix);
   const next = announce({ prefixes, routing: rules, routes: routing.routes ?? [], originOf }, routing, turn);
   report(routing, next, turn);
   const announcements = sameEntries(routing.announcements, next.announcements)
@@ -36,16 +35,22 @@ export function tickAnnounced(state: AgentState, turn: Turn): AgentState {
   return leaveOut({ ...state, routing: { ...routing, ...next, announcements, madeOf } }, turn);
 }
 
-/** Finds the prefixes of the overlay that must have no route here. */
+/** Finds the prefixes of the overlay that must have no route here; of those known before, only if something else changed. */
 function leaveOut(state: AgentState, turn: Turn): AgentState {
+  const { config, routing } = state;
+  const of = [config, routing.connected, routing.announcements];
+  const known = of.every((input, index) => input === routing.judged.of[index]) ? routing.judged.obstacles : undefined;
+  const obstacles = new Map<Prefix, string | undefined>();
   const left = new Map<Prefix, string>();
-  for (const prefix of [...(state.config?.summaries ?? []), ...(state.learned?.keys() ?? [])]) {
-    const reason = obstacle(state, prefix);
+  for (const prefix of [...(config?.summaries ?? []), ...(state.learned?.keys() ?? [])]) {
+    const reason = known?.has(prefix) === true ? known.get(prefix) : obstacle(state, prefix);
+    obstacles.set(prefix, reason);
     if (reason === undefined) continue;
     left.set(prefix, reason);
-    if (state.routing.left.get(prefix) !== reason) warn(turn, 'route left out', { prefix, reason });
+    if (routing.left.get(prefix) !== reason) warn(turn, 'route left out', { prefix, reason });
   }
-  return { ...state, routing: { ...state.routing, left } };
+  const same = left.size === routing.left.size && [...left].every(([prefix, why]) => routing.left.get(prefix) === why);
+  return { ...state, routing: { ...routing, left: same ? routing.left : left, judged: { of, obstacles } } };
 }
 
 /** Whether what is announced depends on the kernel's routes. */
@@ -53,14 +58,10 @@ function imports({ self }: AgentState): boolean {
   return self.routing.connected.length > 0 || self.routing.import.length > 0;
 }
 
-/** Whom the overlay has a prefix from; undefined if it has none. */
-function learnedFrom(
-  learned: AgentState['learned'],
-  config: OverlayConfig | undefined,
-  prefix: Prefix,
-): string | undefined {
-  const origin = learned?.get(prefix)?.origins[0];
-  return origin?.name ?? (config?.summaries.includes(prefix) === true ? 'the overlay' : undefined);
+/** Whom the overlay has a prefix from, besides this node and others of its site; undefined if it has none. */
+function learnedFrom({ learned, config, self }: AgentState, prefix: Prefix): string | undefined {
+  const foreign = learned?.get(prefix)?.origins.find(({ name }) => !self.routing.site.includes(name));
+  return foreign?.name ?? (config?.summaries.includes(prefix) === true ? 'the overlay' : undefined);
 }
 
 function sameEntries(a: Announced['announcements'], b: Announced['announcements']): boolean {

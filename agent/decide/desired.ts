@@ -11,12 +11,15 @@ import {
   forwarding6,
   interfaceSysctls,
   nothing,
+  policyNumber,
   type PeerState,
   type RouteState,
   routeKey,
+  ruleKey,
   type TunnelState,
 } from './host.ts';
 import { hubRoutes, nodeAddresses, spokeRoutes } from './desired-routes.ts';
+import { exitHost, isDefault } from './exit.ts';
 import { place } from './install.ts';
 import { carriedByPeers } from './learned.ts';
 import { type AgentState, isOpen, multipointName, type OwnInterface, type Remote } from './state.ts';
@@ -38,6 +41,8 @@ export function desiredHost(state: AgentState): HostState {
     interfaces.set(own.name, tunnel(state, config, own, own.publicKey));
   }
   const routes = new Map<string, RouteState>();
+  const exit = exitHost(state, config);
+  for (const route of exit.routes) if (interfaces.has(route.interface)) routes.set(routeKey(route), route);
   for (const wanted of state.self.role === 'hub' ? hubRoutes(state, config) : spokeRoutes(state, config)) {
     if (!interfaces.has(wanted.interface) || state.routing.left.has(wanted.prefix)) continue;
     const route = place(state, config, wanted);
@@ -46,8 +51,8 @@ export function desiredHost(state: AgentState): HostState {
   return {
     interfaces,
     routes,
-    rules: new Map(),
-    firewall: firewall(state, config, [...interfaces.keys()]),
+    rules: new Map(exit.rules.map((rule) => [ruleKey(rule), rule])),
+    firewall: { ...firewall(state, config, [...interfaces.keys()]), killSwitch: exit.killSwitch },
     sysctls: new Map([...forwarding(state, config), ...[...interfaces.keys()].flatMap(interfaceSysctls)]),
   };
 }
@@ -59,7 +64,7 @@ function tunnel(state: AgentState, config: OverlayConfig, own: OwnInterface, pub
     publicKey,
     listenPort: own.listenPort,
     mtu: state.self.mtu ?? config.mtu,
-    mark: 0,
+    mark: state.self.exit ? policyNumber(state.self.interfacePrefix) : 0,
     up: true,
     addresses: new Set([
       ...ownAddresses(config).map(hostPrefix),
@@ -98,7 +103,7 @@ function multipointPeers(state: AgentState, config: OverlayConfig): PeerState[] 
           },
         ],
   );
-  const directs = [...state.remotes.values()].filter(hasPeer).map((remote) => directPeer(config, remote));
+  const directs = [...state.remotes.values()].filter(hasPeer).map((remote) => directPeer(state, config, remote));
   return [...reflectors, ...directs];
 }
 
@@ -138,13 +143,16 @@ function spokePeers(
   return peers;
 }
 
-function directPeer(config: OverlayConfig, remote: Remote): PeerState {
+function directPeer(state: AgentState, config: OverlayConfig, remote: Remote): PeerState {
   const { target } = remote;
   const link = hostPrefix(linkAddress(config.linkPrefix, target.publicKey));
+  // Of several exits, which all announce the same, one is used.
+  const isExit = state.self.exit?.via === target.name;
+  const prefixes = target.prefixes.filter((prefix) => isExit || !isDefault(prefix));
   return {
     publicKey: target.publicKey,
     endpoint: remote.rendezvous?.rounds[Math.max(0, remote.rendezvous.next - 1)] ?? target.rendezvous?.rounds[0],
-    allowedIps: new Set([...nodeAddresses(target).map(hostPrefix), ...target.prefixes, link]),
+    allowedIps: new Set([...nodeAddresses(target).map(hostPrefix), ...prefixes, link]),
     // BFD keeps the NATs' mappings, and WireGuard's own passive keepalives when the agent is away. A persistent keepalive would
     // start a handshake before the rendezvous.
     keepalive: off,
@@ -161,7 +169,11 @@ export function notices(state: AgentState): boolean {
   return state.config.phase === (state.self.role === 'hub' ? 3 : 2);
 }
 
-function firewall(state: AgentState, config: OverlayConfig, tunnels: readonly string[]): FirewallState {
+function firewall(
+  state: AgentState,
+  config: OverlayConfig,
+  tunnels: readonly string[],
+): Omit<FirewallState, 'killSwitch'> {
   const multipoint = multipointName(state.self);
   const isHub = state.self.role === 'hub';
   return {
@@ -176,7 +188,6 @@ function firewall(state: AgentState, config: OverlayConfig, tunnels: readonly st
     reachable: outermost(config.prefixes),
     tracked: !isHub || state.self.routing.masquerade.length > 0,
     masquerade: state.self.routing.masquerade,
-    killSwitch: undefined,
   };
 }
 

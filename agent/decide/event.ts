@@ -4,6 +4,7 @@ import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { summaryOf } from '#proto/model/nhrp.ts';
+import type { ExitConfig, RoutingConfig } from '#proto/model/routing.ts';
 import type { NodeMessage, RegistryMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { KernelRoute } from './kernel-routes.ts';
@@ -21,6 +22,10 @@ export type Event =
   | { readonly kind: 'key-made'; readonly interface: string; readonly publicKey: PublicKey }
   | { readonly kind: 'port-taken'; readonly interface: string }
   | { readonly kind: 'local-addresses'; readonly addresses: readonly Address[] }
+  /** Where the registries' names lead. */
+  | { readonly kind: 'registries'; readonly endpoints: readonly Endpoint[] }
+  /** agent.yaml was read again. */
+  | { readonly kind: 'configured'; readonly routing: RoutingConfig; readonly exit: ExitConfig | undefined }
   /** A look at the kernel's routes. */
   | { readonly kind: 'kernel-routes'; readonly routes: readonly KernelRoute[] }
   | { readonly kind: 'bfd'; readonly path: PathId; readonly state: BfdState; readonly remoteState: BfdState }

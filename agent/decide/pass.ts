@@ -11,6 +11,8 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
     a.config === b.config &&
     a.self === b.self &&
     a.routing.left === b.routing.left &&
+    a.routing.registries === b.routing.registries &&
+    a.routing.announcements === b.routing.announcements &&
     a.interfaces === b.interfaces &&
     a.hubs === b.hubs &&
     a.activeHub === b.activeHub &&

@@ -1,5 +1,5 @@
 // On-demand resolution (RFC 2332 5.2.1, 5.2.2) and the cache of bindings that came of it.
-import { type Address, containsAddress, isMulticast, networkOf, type Prefix } from '#proto/model/address.ts';
+import { type Address, containsAddress, familyOf, isMulticast, networkOf, type Prefix } from '#proto/model/address.ts';
 import {
   cieCode,
   errorCode,
@@ -12,6 +12,7 @@ import {
 } from '#proto/model/nhrp.ts';
 import { after, milliseconds, type Seconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn } from './event.ts';
+import { exitsOf, isExit, isOutside } from './exit.ts';
 import { learnedAround } from './learned.ts';
 import { ciePrefix, hasUnknown, isOwn, matchShortcut, prefixAround, sendError, sendRequest } from './nhrp-messages.ts';
 import { followingId } from './request-id.ts';
@@ -53,12 +54,23 @@ function find(state: AgentState, { source, destination }: Pair, turn: Turn): Age
   if (state.resolutions.size >= mostResolutions) return state;
   if (!isOwn(state, source)) return state;
   if (isOwn(state, destination) || state.resolutions.has(destination)) return state;
+  if (isOutside(state, destination) && !isExitWanted(state, destination, turn)) return state;
   const shortcut = matchShortcut(state, destination);
   const remote = shortcut && state.remotes.get(shortcut.node);
   if (remote?.phase === 'punching' || (remote && remote.retryAt > turn.now)) return state;
   // Direct: the packet was on its way to the hub before the route changed.
   if (remote?.phase === 'direct') return state;
   return ask(state, source, destination, turn);
+}
+
+/** Whether to look for a direct path to the exit: once, whatever there is outside that traffic goes to. */
+function isExitWanted(state: AgentState, destination: Address, turn: Turn): boolean {
+  // The registry names the best one alone.
+  const exit = exitsOf(state.learned, familyOf(destination))[0];
+  if (!exit || exit.name !== state.self.exit?.via || state.hubs.has(exit.node)) return false;
+  if ([...state.resolutions.keys()].some((asked) => isOutside(state, asked))) return false;
+  const remote = state.remotes.get(exit.node);
+  return remote === undefined || (remote.phase === 'failed' && remote.retryAt <= turn.now);
 }
 
 /** Sends a Resolution Request and remembers it. */
@@ -131,13 +143,19 @@ function putNegative(state: AgentState, asked: Resolution, turn: Turn): AgentSta
 export function resolutionRequest(state: AgentState, message: NhrpMessage<ResolutionRequest>, turn: Turn): AgentState {
   const { target } = message.body;
   const cie = message.body.cies[0];
-  if (!target || !cie || !isOwn(state, message.destination)) return state;
+  const { config } = state;
+  if (!target || !cie || !config) return state;
   const { holdingTime, nbma: endpoints } = cie;
+  const own = isOwn(state, message.destination);
+  // Whoever leaves the overlay by this node speaks with the node itself.
+  if (!own && !isExit(state, familyOf(message.destination))) return state;
   const prefix = prefixAround(message.source, cie);
   // What is cached already is told again when the other end has moved.
   const known = state.shortcuts.get(prefix);
   const { source, destination } =
-    known?.node === target.node ? known : { source: message.destination, destination: message.source };
+    known?.node === target.node
+      ? known
+      : { source: own ? message.destination : config.address, destination: message.source };
   // Cached only if the asker is stable and says for how long (RFC 2332 5.2.1).
   if (!message.body.sourceStable || holdingTime === 0) return state;
   return learn(state, { prefix, target, holdingTime, endpoints, source, destination }, turn);

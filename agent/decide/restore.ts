@@ -2,6 +2,7 @@
 // when the registry is away.
 import type { Prefix } from '#proto/model/address.ts';
 import type { Address } from '#proto/model/address.ts';
+import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { Target } from '#proto/model/nhrp.ts';
 import type { LearnedRoute } from '#proto/model/route.ts';
@@ -38,6 +39,7 @@ export interface Saved {
   readonly peers: readonly HubPeer[] | undefined;
   /** What others announce. */
   readonly routes: readonly LearnedRoute[] | undefined;
+  readonly registries: readonly Endpoint[];
 }
 
 export interface SavedShortcut {
@@ -58,6 +60,7 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
     nextRequestId: followingId(saved.nextRequestId, requestIdJump),
     interfaces: new Map(usable ? saved.interfaces.map((own) => [own.name, own]) : []),
     activeHub: saved.activeHub,
+    routing: { ...fresh.routing, registries: saved.registries },
     learned: saved.routes && new Map(saved.routes.map((route) => [route.prefix, route])),
     hub: { ...fresh.hub, peers: saved.peers && new Map(saved.peers.map((peer) => [peer.node, peer])) },
   };
@@ -102,6 +105,7 @@ export function sameSaved(a: AgentState, b: AgentState): boolean {
     a.shortcuts === b.shortcuts &&
     a.remotes === b.remotes &&
     a.learned === b.learned &&
+    a.routing.registries === b.routing.registries &&
     a.hub.peers === b.hub.peers
   );
 }
@@ -121,6 +125,7 @@ export function save(state: AgentState): Saved {
     interfaces: [...state.interfaces.values()],
     shortcuts,
     peers: state.hub.peers && [...state.hub.peers.values()],
+    registries: state.routing.registries,
     routes: state.learned && [...state.learned.values()],
   };
 }

@@ -1,5 +1,6 @@
 // What the agent knows of the routes around its host, and what it makes of them (announcing.ts).
-import type { Prefix } from '#proto/model/address.ts';
+import { lengthOf, type Prefix } from '#proto/model/address.ts';
+import type { Endpoint } from '#proto/model/endpoint.ts';
 import { type Announced, nothingAnnounced } from './announce.ts';
 import type { KernelRoute } from './kernel-routes.ts';
 
@@ -10,6 +11,10 @@ export interface RoutingState extends Announced {
   readonly connected: ReadonlyMap<Prefix, string>;
   /** Prefixes of the overlay that have no route here, with the reason. */
   readonly left: ReadonlyMap<Prefix, string>;
+  /** The verdict on every prefix of the overlay, and what it was made of besides the prefix. */
+  readonly judged: { readonly of: readonly unknown[]; readonly obstacles: ReadonlyMap<Prefix, string | undefined> };
+  /** Addresses of the registries, as far as their names are known. */
+  readonly registries: readonly Endpoint[];
   /** What the announcements were made of; nothing until it is decided what they are. */
   readonly madeOf: readonly unknown[];
 }
@@ -19,6 +24,8 @@ export const initialRouting: RoutingState = {
   routes: undefined,
   connected: new Map(),
   left: new Map(),
+  judged: { of: [], obstacles: new Map() },
+  registries: [],
   madeOf: [],
 };
 
@@ -27,7 +34,7 @@ export function knowsAnnouncements({ madeOf }: RoutingState): boolean {
   return madeOf.length > 0;
 }
 
-/** What this node announces, whether the registry lets it or not. */
-export function announcedPrefixes({ announcements }: RoutingState): Iterable<Prefix> {
-  return announcements.keys();
+/** The networks that this node announces, whether the registry lets it or not; not the default route of an exit. */
+export function* announcedPrefixes({ announcements }: RoutingState): Generator<Prefix> {
+  for (const prefix of announcements.keys()) if (lengthOf(prefix) > 1) yield prefix;
 }

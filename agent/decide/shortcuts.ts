@@ -1,5 +1,5 @@
 // The cache of bindings: shortcuts, each with a route while its remote is direct.
-import { type Address, containsAddress, overlaps, type Prefix } from '#proto/model/address.ts';
+import { type Address, containsAddress, hostPrefix, overlaps, type Prefix } from '#proto/model/address.ts';
 import { type Endpoint, endpointAddress } from '#proto/model/endpoint.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { Target } from '#proto/model/nhrp.ts';
@@ -12,6 +12,7 @@ import {
   toMilliseconds,
 } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
+import { isDefault } from './exit.ts';
 import { isRouted } from './learned.ts';
 import { meet, retire } from './remotes.ts';
 import { announcedPrefixes } from './routing-state.ts';
@@ -33,7 +34,12 @@ export interface Learned {
 
 /** Caches a binding and starts the tunnel to its node. */
 export function learn(state: AgentState, learned: Learned, turn: Turn): AgentState {
-  const { target, prefix } = learned;
+  const { target } = learned;
+  // An exit is reached at its own address; what is behind it has a route of its own (exit.ts).
+  const outside = isDefault(learned.prefix);
+  if (outside && target.name !== state.self.exit?.via) return state;
+  const destination = outside ? target.address : learned.destination;
+  const prefix = outside ? hostPrefix(target.address) : learned.prefix;
   if (state.self.role !== 'spoke' || target.node === state.self.node) return state;
   // A hub is reached by its hub tunnel already.
   if (state.hubs.has(target.node)) return state;
@@ -43,7 +49,7 @@ export function learn(state: AgentState, learned: Learned, turn: Turn): AgentSta
   const shortcut: Shortcut = {
     prefix,
     node: target.node,
-    destination: learned.destination,
+    destination,
     source: learned.source,
     expiresAt: after(turn.now, holding),
     refreshAt: refreshMoment(holding, turn),

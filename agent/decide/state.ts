@@ -7,7 +7,7 @@ import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId, NodeName, Role } from '#proto/model/names.ts';
 import type { InterfaceKind, Target } from '#proto/model/nhrp.ts';
 import type { LearnedRoute } from '#proto/model/route.ts';
-import type { RoutingConfig } from '#proto/model/routing.ts';
+import type { ExitConfig, RoutingConfig } from '#proto/model/routing.ts';
 import type { HubConfig, OverlayConfig } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { RendezvousProgress, Search } from './attempt.ts';
@@ -27,6 +27,8 @@ export interface Self {
   /** Announced whatever the kernel has. */
   readonly prefixes: readonly Prefix[];
   readonly routing: RoutingConfig;
+  /** Full tunnel. */
+  readonly exit: ExitConfig | undefined;
   /** Of the tunnel interfaces; absent: as the overlay says. */
   readonly mtu: number | undefined;
 }

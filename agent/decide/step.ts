@@ -60,6 +60,14 @@ export function handle(state: AgentState, event: Event, turn: Turn): AgentState 
       if (localAddresses.join() === state.localAddresses.join()) return state;
       return dropUnfit(hurry({ ...state, localAddresses }, turn), turn);
     }
+    case 'registries': {
+      const { routing } = state;
+      const same = event.endpoints.join() === routing.registries.join();
+      return same ? state : { ...state, routing: { ...routing, registries: event.endpoints } };
+    }
+    case 'configured':
+      note(turn, 'configured anew', { exit: event.exit?.via });
+      return { ...state, self: { ...state.self, routing: event.routing, exit: event.exit } };
     case 'kernel-routes':
       return sawRoutes(state, event.routes);
     case 'bfd':

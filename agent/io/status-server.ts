@@ -1,5 +1,6 @@
-// The agent's local door: HTTP on a unix socket that only root may use. GET /status gives the status as JSON; POST /stop
-// stops the agent, and POST /down stops it and takes everything of it off the host.
+// The agent's local door: HTTP on a unix socket that only root may use. GET /status gives the status as JSON, GET /trace/ADDRESS
+// the way to an address; POST /reload has agent.yaml read again, POST /stop stops the agent, and POST /down stops it and takes
+// everything of it off the host.
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import { systemCode } from '#proto/kit/errors.ts';
@@ -8,6 +9,10 @@ import { ProgramError } from '#proto/kit/errors.ts';
 export interface StatusServerOptions {
   readonly path: string;
   readonly status: () => Promise<unknown>;
+  /** Undefined: it is no address. */
+  readonly trace: (address: string) => unknown;
+  /** What is wrong with agent.yaml, or undefined. */
+  readonly reload: () => Promise<string | undefined>;
   readonly stop: (tearDown: boolean) => void;
 }
 
@@ -27,6 +32,19 @@ export async function startStatusServer(options: StatusServerOptions): Promise<{
         },
         () => {
           answer(500, { error: 'the status cannot be read' });
+        },
+      );
+    } else if (incoming.method === 'GET' && incoming.url?.startsWith('/trace/') === true) {
+      const traced = options.trace(incoming.url.slice('/trace/'.length));
+      if (traced === undefined) answer(400, { error: 'this is no IPv4 or IPv6 address' });
+      else answer(200, traced);
+    } else if (incoming.method === 'POST' && incoming.url === '/reload') {
+      options.reload().then(
+        (fault) => {
+          answer(fault === undefined ? 200 : 409, fault === undefined ? {} : { error: fault });
+        },
+        () => {
+          answer(500, { error: 'agent.yaml cannot be read' });
         },
       );
     } else if (incoming.method === 'POST' && (incoming.url === '/stop' || incoming.url === '/down')) {
@@ -69,7 +87,8 @@ export function ask(path: string, method: 'GET' | 'POST', url: string): Promise<
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer on ${path}`)));
     outgoing.on('error', (error) => {
       const code = systemCode(error);
-      if (code === 'ENOENT' || code === 'ECONNREFUSED') resolve(undefined);
+      // Reset: it is just going.
+      if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') resolve(undefined);
       else reject(error);
     });
     outgoing.end();

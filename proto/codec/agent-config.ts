@@ -11,9 +11,9 @@ import {
   type Role,
 } from '#proto/model/names.ts';
 import type { Result } from '#proto/model/result.ts';
-import { defaultRouting, type RoutingConfig } from '#proto/model/routing.ts';
-import { formatRouting, routingSchema } from './routing-config.ts';
-import { formatYaml, hostPort, parseYaml, prefix, text } from './yaml-file.ts';
+import { defaultRouting, type ExitConfig, type RoutingConfig } from '#proto/model/routing.ts';
+import { exitSchema, formatRouting, routingSchema } from './routing-config.ts';
+import { formatYaml, hostPort, parseYaml, prefix, text, withEntry } from './yaml-file.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -40,6 +40,7 @@ export interface AgentConfig {
   /** Of the tunnel interfaces; absent: as the overlay says. */
   readonly mtu: number | undefined;
   readonly routing: RoutingConfig;
+  readonly exit: ExitConfig | undefined;
 }
 
 const port = z.int().min(1).max(65_535).optional();
@@ -62,6 +63,7 @@ const schema = z
     logLevel: z.enum(logLevels, `is not one of ${logLevels.join(', ')}`).default('info'),
     mtu: z.int().min(1280, 'is under 1280, the least for IPv6').max(65_535).optional(),
     routing: routingSchema.optional(),
+    exit: exitSchema.optional(),
   })
   .superRefine((config, context) => {
     const issue = (path: string[], message: string): void => {
@@ -70,18 +72,26 @@ const schema = z
     if (config.node.address6 !== undefined && familyOf(config.node.address6) !== 6) {
       issue(['node', 'address6'], 'is not an IPv6 address');
     }
+    if (config.node.role === 'hub' && config.exit !== undefined) {
+      issue(['exit'], 'a hub sends nothing through an exit: it may be one');
+    }
     if (config.node.role === 'hub' && config.endpoints.length === 0) {
       issue(['endpoints'], 'a hub needs at least one public endpoint');
     }
   })
   .transform((config): AgentConfig => {
-    const { listenPort, mtu, node, routing = defaultRouting, ...rest } = config;
-    return { ...rest, listenPort, mtu, routing, node: { ...node, address6: node.address6 } };
+    const { listenPort, mtu, node, routing = defaultRouting, exit, ...rest } = config;
+    return { ...rest, listenPort, mtu, routing, exit, node: { ...node, address6: node.address6 } };
   });
 
 /** One fault that names everything that is wrong, each with its path. */
 export function parseAgentConfig(source: string): Result<AgentConfig> {
   return parseYaml(source, schema);
+}
+
+/** The text with another exit; comments and everything else stay. Fault: those of parseAgentConfig. */
+export function withExit(source: string, exit: ExitConfig | undefined): Result<string> {
+  return withEntry(source, 'exit', exit && { ...exit });
 }
 
 export function formatAgentConfig(config: AgentConfig): string {

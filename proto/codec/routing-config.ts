@@ -5,6 +5,7 @@ import { parseNodeName } from '#proto/model/names.ts';
 import { formatPrefixRule, parsePrefixRule } from '#proto/model/prefix-list.ts';
 import {
   defaultRouting,
+  type ExitConfig,
   formatRouteProtocol,
   formatTable,
   type ImportRule,
@@ -88,6 +89,14 @@ export const routingSchema = z
       distance: config.distance ?? (config.import.length > 0 ? importingDistance : defaultRouting.distance),
     }),
   );
+
+const nodeName = text(parseNodeName);
+
+/** "exit: NODE", or with more to say. */
+export const exitSchema = z.union([
+  nodeName.transform((via): ExitConfig => ({ via, killSwitch: false, direct: [] })),
+  z.strictObject({ via: nodeName, killSwitch: z.boolean().default(false), direct: z.array(prefix).default([]) }),
+]);
 
 /** What routingSchema reads as this; undefined for what is the default anyway. */
 export function formatRouting(config: RoutingConfig): unknown {

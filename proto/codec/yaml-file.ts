@@ -20,6 +20,16 @@ export function formatYaml(value: unknown): string {
   return stringify(value, { lineWidth: 0 });
 }
 
+/** The document with another value at the top; undefined takes it away. Comments and everything else stay. */
+export function withEntry(source: string, key: string, value: unknown): Result<string> {
+  const content = load(source);
+  if (!content.ok) return content;
+  const document = parseDocument(source);
+  if (value === undefined) document.delete(key);
+  else document.set(key, value);
+  return ok(document.toString({ lineWidth: 0 }));
+}
+
 /** A schema for text from one of our parsers. */
 export function text<T>(parse: (text: string) => Result<T>) {
   return z.string().transform((value, context): T => {

@@ -43,6 +43,15 @@ export interface RoutingConfig {
   readonly limit: number;
 }
 
+/** Full tunnel: what is for nobody in the overlay leaves it through this node. */
+export interface ExitConfig {
+  readonly via: NodeName;
+  /** Nothing goes past the tunnels while it is on. */
+  readonly killSwitch: boolean;
+  /** Reached past the tunnels all the same. */
+  readonly direct: readonly Prefix[];
+}
+
 export const mainTable = 254;
 /** A registration is one NHRP message of at most 1,024 entries. */
 export const mostAnnounced = 1000;

@@ -94,6 +94,7 @@ export function selfOf(role: Role): Self {
     nflogGroup: 2000,
     prefixes: config.prefixes,
     routing: defaultRouting,
+    exit: undefined,
     mtu: undefined,
   };
 }

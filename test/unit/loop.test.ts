@@ -28,6 +28,7 @@ const self: Self = {
   nflogGroup: 5,
   prefixes: [],
   routing: defaultRouting,
+  exit: undefined,
   mtu: undefined,
 };
 

@@ -26,6 +26,7 @@ const bare: Saved = {
   shortcuts: [],
   peers: undefined,
   routes: undefined,
+  registries: [],
 };
 
 test('what is saved without a configuration and without peers is read back', () => {

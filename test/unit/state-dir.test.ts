@@ -208,7 +208,13 @@ test('a file is written beside links, not through them, by several writers at on
 test('a second agent of a state dir is refused, whatever its run dir', async (t) => {
   const dir = await directory(t);
   const path = await socketPathOf(dir, join(dir, 'one'));
-  const server = await startStatusServer({ path, status: () => Promise.resolve({}), stop: () => undefined });
+  const server = await startStatusServer({
+    path,
+    status: () => Promise.resolve({}),
+    trace: () => undefined,
+    reload: () => Promise.resolve(undefined),
+    stop: () => undefined,
+  });
   const second = socketPathOf(dir, join(dir, 'two'));
   await assert.rejects(second, /another agent is running with this state dir \(it answers on .*one\/agent\.sock\)/);
   await server.close();
