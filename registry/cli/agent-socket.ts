@@ -8,10 +8,15 @@ const deadlineMs = 5000;
 const longestAnswer = 64 * 1024 * 1024;
 
 /** What the agent of this state dir says of itself. Throws ProgramError, also when no agent runs. */
-export async function agentStatus(stateDir: string): Promise<unknown> {
+export function agentStatus(stateDir: string): Promise<unknown> {
+  return askAgent(stateDir, 'GET', '/status');
+}
+
+/** The agent's answer. Throws ProgramError with what the agent says if it refuses, and when no agent runs. */
+export async function askAgent(stateDir: string, method: 'GET' | 'POST', url: string): Promise<unknown> {
   const path = await socketPath(stateDir);
   try {
-    return JSON.parse(await get(path, '/status')) as unknown;
+    return JSON.parse(await send(path, method, url)) as unknown;
   } catch (error) {
     const code = systemCode(error) ?? '';
     if (['ENOENT', 'ECONNREFUSED', 'ENOTDIR'].includes(code)) throw notRunning(stateDir);
@@ -40,14 +45,14 @@ async function socketPath(stateDir: string): Promise<string> {
   return join(stateDir, 'agent.sock');
 }
 
-function get(socket: string, path: string): Promise<string> {
+function send(socket: string, method: 'GET' | 'POST', path: string): Promise<string> {
   return new Promise<string>((resolve, reject) => {
     const signal = AbortSignal.timeout(deadlineMs);
     const late = new ProgramError(`the agent at ${socket} did not answer within 5 s; look at its log`);
     const fail = (error: Error): void => {
       reject(signal.aborted ? late : error);
     };
-    const asked = request({ socketPath: socket, path, agent: false, signal }, (answer) => {
+    const asked = request({ socketPath: socket, method, path, agent: false, signal }, (answer) => {
       const chunks: Buffer[] = [];
       let size = 0;
       answer.on('data', (chunk: Buffer) => {
@@ -59,6 +64,7 @@ function get(socket: string, path: string): Promise<string> {
       answer.on('end', () => {
         const text = Buffer.concat(chunks).toString('utf8');
         if (answer.statusCode === 200) resolve(text);
+        else if (answer.statusCode === 400 || answer.statusCode === 409) fail(new ProgramError(refusal(text)));
         else
           fail(new ProgramError(`the agent at ${socket} answered ${String(answer.statusCode)}: ${text.slice(0, 200)}`));
       });
@@ -66,4 +72,19 @@ function get(socket: string, path: string): Promise<string> {
     asked.on('error', fail);
     asked.end();
   });
+}
+
+/** The agent's own words. */
+function refusal(text: string): string {
+  const answer = JSON.parse(text) as { readonly error?: unknown };
+  return typeof answer.error === 'string' ? answer.error : 'the agent refuses';
+}
+
+export async function agentRuns(dir: string): Promise<boolean> {
+  try {
+    await agentStatus(dir);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { ProgramError } from '#proto/kit/errors.ts';
 import { type NhrpCounters, nhrpTypes, type Tally } from '#proto/model/nhrp-counters.ts';
+import { routingShape } from './status-routing.ts';
 
 const optionalText = z.string().nullish();
 const optionalNumber = z.number().nullish();
@@ -56,6 +57,7 @@ const statusShape = z.object({
     }),
   ),
   interfaces: z.array(z.object({ name: z.string(), kind: optionalText, listenPort: optionalNumber })).optional(),
+  routing: routingShape.optional(),
   counters: z.object({ received: tally, sent: tally }).optional(),
 });
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ProgramError } from '#proto/kit/errors.ts';
 import { type DownOptions, runAgentDown } from './agent-program.ts';
-import { agentStatus } from './agent-socket.ts';
+import { agentRuns } from './agent-socket.ts';
 import { fromNode } from './find.ts';
 import type { Io } from './io.ts';
 import { withRegistry } from './rpc.ts';
@@ -69,14 +69,5 @@ async function deregister(io: Io, dir: string, force: boolean): Promise<void> {
     }
     if (!force) throw new ProgramError(`${error.message}; nothing was changed: try again, or go on with --force`);
     io.err(`dmwg: the registry was not told: ${error.message}; revoke this node there\n`);
-  }
-}
-
-async function agentRuns(dir: string): Promise<boolean> {
-  try {
-    await agentStatus(dir);
-    return true;
-  } catch {
-    return false;
   }
 }

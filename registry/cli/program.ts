@@ -7,6 +7,7 @@ import { version } from '#proto/kit/version.ts';
 import { addDebug } from './debug.ts';
 import { addDoctor } from './doctor.ts';
 import { addDown, addLeave } from './leave.ts';
+import { addExit } from './exit.ts';
 import { addInit } from './init.ts';
 import { ExitCode, type Io } from './io.ts';
 import { addJoin } from './join.ts';
@@ -15,6 +16,7 @@ import { addResolve } from './resolve.ts';
 import { addShow } from './show.ts';
 import { addStatus } from './status.ts';
 import { addToken } from './token.ts';
+import { addTrace } from './trace.ts';
 
 /** Runs one command line, without the program's name. Returns the exit code; never throws. */
 export async function runCli(argv: readonly string[], io: Io): Promise<number> {
@@ -39,6 +41,8 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
     addResolve,
     addDebug,
     addOrders,
+    addTrace,
+    addExit,
     addDown,
     addLeave,
     addDoctor,

@@ -4,6 +4,7 @@ import { type AgentView, agentView } from './agent-view.ts';
 import type { Io } from './io.ts';
 import { nodeStateDir, type StateDirOptions, withStateDir } from './state-dir.ts';
 import { type OutputOptions, present, withWatch } from './output.ts';
+import { exitLine, routingText } from './status-routing.ts';
 import { formatSpan, formatTable } from './table.ts';
 
 export function addStatus(program: Command, io: Io): void {
@@ -21,7 +22,7 @@ export function addStatus(program: Command, io: Io): void {
 
 export function statusText(data: unknown): string {
   const status = agentView(data);
-  const sections = [head(status), hubs(status), peers(status), shortcuts(status), interfaces(status)];
+  const sections = [head(status), hubs(status), peers(status), shortcuts(status), routes(status), interfaces(status)];
   return sections.filter((section) => section !== '').join('\n');
 }
 
@@ -34,6 +35,7 @@ function head(status: AgentView): string {
     registry.endpoint ? `registry: ${registry.endpoint} ${connected}` : `registry: ${connected}`,
     ...(revoked ? [`revoked: ${revoked}`] : []),
     ...(status.registration?.refused ?? []).map((text) => `refused: ${text}`),
+    ...(status.routing?.exit ? [exitLine(status.routing)] : []),
     ...(status.faults ?? []).map((text) => `fault: ${text}`),
   ];
   return `${lines.join('\n')}\n`;
@@ -83,6 +85,10 @@ function shortcuts(status: AgentView): string {
     ],
     status.shortcuts,
   );
+}
+
+function routes({ routing }: AgentView): string {
+  return routing ? routingText(routing) : '';
 }
 
 function interfaces(status: AgentView): string {
