@@ -41,6 +41,7 @@ export function purgeRequest(
   to: NodeRecord,
   prefixes: readonly Prefix[],
   requestId: number,
+  server: Server | undefined,
 ): NhrpMessage<PurgeRequest> {
   const first = prefixes[0];
   const address: Address = addressFor(to, first === undefined ? 4 : familyOf(first));
@@ -48,7 +49,7 @@ export function purgeRequest(
     hopCount: defaultHopCount,
     requestId,
     sourceNbma: undefined,
-    source: address,
+    source: server?.[familyOf(address)] ?? address,
     destination: address,
     extensions: [],
     body: { type: 'purge-request', noReply: false, cies: prefixes.map(purgeCie) },

@@ -18,7 +18,7 @@ const sweepEvery = 1000;
 const sweepParts = 60;
 
 export interface AnswersParts {
-  readonly context: Pick<RegistryContext, 'store' | 'clock' | 'log'>;
+  readonly context: Pick<RegistryContext, 'store' | 'clock' | 'log' | 'self'>;
   /** By node: those that have their session here. */
   readonly sessions: Pick<ReadonlyMap<NodeId, unknown>, 'has' | 'keys'>;
   readonly deliver: Deliver;

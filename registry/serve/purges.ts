@@ -4,6 +4,7 @@ import type { NhrpMessage } from '#proto/model/nhrp.ts';
 import { after, type Instant, milliseconds } from '#proto/model/time.ts';
 import { everything, purgeRequest } from '#registry/decide/purge.ts';
 import type { RegistryContext } from './context.ts';
+import { serverNamed } from './servers.ts';
 
 interface Purge {
   readonly asker: NodeId;
@@ -31,14 +32,14 @@ export type Acknowledged = Pick<Purge, 'order' | 'prefixes'>;
 
 /** Purge requests to sessions of this replica (RFC 2332 5.2.5): repeated after 1, 2, 4 s ... until acknowledged or pointless. */
 export class Purges {
-  readonly #context: Pick<RegistryContext, 'store' | 'clock'>;
+  readonly #context: Pick<RegistryContext, 'store' | 'clock' | 'self'>;
   readonly #deliver: Deliver;
   readonly #pending = new Map<NodeId, Map<number, Purge>>();
   #nextId = Math.floor(Math.random() * 0x7fff_ffff);
   #timer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
 
-  constructor(context: Pick<RegistryContext, 'store' | 'clock'>, deliver: Deliver) {
+  constructor(context: Pick<RegistryContext, 'store' | 'clock' | 'self'>, deliver: Deliver) {
     this.#context = context;
     this.#deliver = deliver;
   }
@@ -124,7 +125,7 @@ export class Purges {
     if (purge.next > now) return;
     purge.next = after(now, milliseconds(purge.wait));
     purge.wait = Math.min(purge.wait * 2, longestWait);
-    this.#deliver(asker, purgeRequest(node, prefixes, requestId));
+    this.#deliver(asker, purgeRequest(node, prefixes, requestId, serverNamed(this.#context)));
   }
 }
 

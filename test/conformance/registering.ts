@@ -4,7 +4,8 @@ import { restore, save } from '#agent/decide/restore.ts';
 import { cieCode, errorCode } from '#proto/model/nhrp.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { config, directSpoke, joinedSpoke, other, selfOf, Story } from '#test/support/agent-story.ts';
-import { cie as entry, multipoint } from '#test/support/registry-fixtures.ts';
+import { serverOf } from '#registry/decide/transit.ts';
+import { cie as entry, multipoint, overlayRecord } from '#test/support/registry-fixtures.ts';
 import { must, mustNot, section, should } from './requirement.ts';
 import { address, announce, ask, cie, enter, prefix, purge, refused, settingFor } from './setting.ts';
 
@@ -118,6 +119,14 @@ export const registering = [
         body.cies.map(({ mtu, preference, protocolAddress }) => [mtu, preference, protocolAddress]),
         [[0, 0, b.address]],
       );
+    }),
+    must('Purge Request: one of a server has its own source, and the client as the destination', async (t) => {
+      const setting = await settingFor(t);
+      const [a, b] = [await setting.node(1), await setting.node(2)];
+      await a.codes(ask(a.address, b.address));
+      await b.answer(purge(b.address, [b.address]), 'purge-reply');
+      const { source, destination } = await a.session.takeNhrp('purge-request');
+      assert.deepEqual([source, destination], [serverOf(overlayRecord(), { id: 'replica-1' })[4], a.address]);
     }),
     should('Purge Request: what was purged is asked for again by authoritative requests', () => {
       const story = directSpoke();

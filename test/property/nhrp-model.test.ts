@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { hostPrefix, type Prefix } from '#proto/model/address.ts';
-import type { NhrpMessage, RegistrationRequest } from '#proto/model/nhrp.ts';
+import { errorCode, type NhrpMessage, type RegistrationRequest } from '#proto/model/nhrp.ts';
 import { seconds } from '#proto/model/time.ts';
 import { announcedBy, multipointOf } from '#registry/decide/node.ts';
 import { type Claim, NhrpModel } from '#test/support/nhrp-model.ts';
-import { type Weather, World } from '#test/support/nhrp-world.ts';
+import { relayed } from '#registry/decide/transit.ts';
+import { serverAt, type Weather, World } from '#test/support/nhrp-world.ts';
 import {
   announcement,
   cie,
@@ -16,6 +17,7 @@ import {
   prefix,
   publicKey,
   registration,
+  resolution,
 } from '#test/support/registry-fixtures.ts';
 
 const holdingTime = 600_000;
@@ -112,6 +114,29 @@ async function says(
   for (const answer of answers) assert.deepEqual(codesOf(answer), codes);
 }
 
+/** What is wrong with a message, and the error that it gets. */
+const wrongs: readonly (readonly [string, (said: NhrpMessage) => NhrpMessage, number])[] = [
+  ['no hops', (said) => ({ ...said, hopCount: 0 }), errorCode.hopCountExceeded],
+  ['a source of another', (said) => ({ ...said, source: '10.99.0.77' as never }), errorCode.authenticationFailure],
+  [
+    'an unknown extension',
+    (said) => ({ ...said, extensions: [{ type: 0x1234, compulsory: true, value: new Uint8Array() }] }),
+    errorCode.unrecognisedExtension,
+  ],
+  [
+    'a loop',
+    (said) => {
+      const record = { ...said, extensions: [{ type: 4, compulsory: true, value: new Uint8Array() }] };
+      return [0, 1].map(serverAt).reduce((passed, server) => {
+        const onward = relayed(passed, server);
+        assert.ok(typeof onward === 'object');
+        return onward;
+      }, record as NhrpMessage);
+    },
+    errorCode.loop,
+  ],
+];
+
 /** It fills the caches, so it happens more often than the rest. */
 const use = fc.tuple(node, fc.constantFrom(...places), weather).map(
   ([number, place, sky]) =>
@@ -158,6 +183,24 @@ const happenings = [
   use,
   use,
   use,
+  fc.tuple(node, fc.constantFrom(...wrongs), fc.integer({ min: 0, max: 2 })).map(
+    ([number, [what, spoil, code], kind]) =>
+      new Happening(`say ${String(number)} with ${what}, ${String(kind)}`, async (_, world) => {
+        if (world.agent(number).replica === undefined) return;
+        const source = `10.99.0.${String(number)}`;
+        const all = cie({ protocolAddress: source as never });
+        const said: readonly NhrpMessage[] = [
+          resolution(source, '10.99.0.1'),
+          registration(source, [multipoint('black')]),
+          message(source, source, { type: 'purge-request', noReply: false, cies: [all] }),
+        ];
+        const [answer] = await world.say(
+          number,
+          spoil({ ...(said[kind] ?? said[0]), requestId: ++ids } as NhrpMessage),
+        );
+        assert.ok(answer?.body.type === 'error-indication' && answer.body.code === code);
+      }),
+  ),
   fc
     .tuple(node, fc.constantFrom(0, 1))
     .map(
@@ -213,6 +256,7 @@ test('whatever happens, the registry holds what the model holds, and caches come
         // What expired while its node was away lives on for a minute.
         await world.pass(40_000);
         assert.deepEqual(world.untrue(), [], 'all caches have come to the truth, long before they expire');
+        assert.deepEqual(world.unanswered(), [], 'every request has ended');
       } finally {
         await world.stop();
       }

@@ -15,11 +15,11 @@ import { liveBinding, multipointOf } from '#registry/decide/node.ts';
 import { purgeByNode } from '#registry/decide/purge.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import { register } from '#registry/decide/register.ts';
-import { resolve } from '#registry/decide/resolve.ts';
+import { resolve, targetOf } from '#registry/decide/resolve.ts';
 import { scopeOf } from '#registry/decide/scope.ts';
 import type { Transaction } from '#registry/decide/state.ts';
 import { introduced, type ToldRecord } from '#registry/decide/told.ts';
-import { serverOf } from '#registry/decide/transit.ts';
+import { relayed, type Server, serverOf } from '#registry/decide/transit.ts';
 import { Answers } from '#registry/serve/answers.ts';
 import { config as storyConfig, key, selfOf } from './agent-story.ts';
 import { createMemoryStore } from './memory-store.ts';
@@ -42,6 +42,11 @@ interface Agent {
 const log = createLogger('test', 'silent');
 /** After a new session a binding lives on for this long at least, until the registry has answered again. */
 const grace = 60_000;
+
+/** As whom a replica appears in messages. */
+export function serverAt(replica: number): Server {
+  return serverOf(overlayRecord(), { id: `replica-${String(replica)}` });
+}
 
 export class World {
   readonly store = createMemoryStore();
@@ -183,6 +188,15 @@ export class World {
     for (const answers of this.#replicas) await answers.stop();
   }
 
+  /** "node address" of requests that have not ended. */
+  unanswered(): string[] {
+    return [...this.agents].flatMap(([number, { state }]) =>
+      [...state.resolutions.values()]
+        .filter(({ negativeUntil }) => negativeUntil === undefined)
+        .map(({ destination }) => `${String(number)} ${destination}`),
+    );
+  }
+
   /** "node prefix" of what an agent holds although its time is over. */
   overdue(): string[] {
     return [...this.agents].flatMap(([number, { state, told, replica }]) =>
@@ -226,7 +240,12 @@ export class World {
       write: async (records: readonly ToldRecord[]) => (life.aborted ? gone : told.write(records)),
     };
     return new Answers({
-      context: { store: { ...this.store, told: alive }, clock: this.#clock, log },
+      context: {
+        store: { ...this.store, told: alive },
+        clock: this.#clock,
+        log,
+        self: { id: `replica-${String(index)}`, address: '' },
+      },
       sessions: {
         has: (node) => here(node) !== undefined,
         keys: () => new Set([...this.agents.values()].map(({ record }) => record.id).filter(here)).keys(),
@@ -267,7 +286,7 @@ export class World {
     const answers = this.#replicas[agent.replica ?? 0];
     const snapshot = this.store.snapshot();
     const now = this.#clock.date();
-    const server = serverOf(overlayRecord(), { id: `replica-${String(agent.replica)}` });
+    const server = serverAt(agent.replica ?? 0);
     assert.ok(answers);
     switch (body.type) {
       case 'registration-request': {
@@ -286,20 +305,23 @@ export class World {
         return reply ? [reply] : [];
       }
       case 'resolution-request': {
-        const rtt = milliseconds(10);
-        const outcome = resolve(
-          snapshot,
-          agent.record,
-          { ...message, body },
-          { now, askerRtt: rtt, targetRtt: rtt, server },
-        );
+        const askerRtt = milliseconds(10);
+        const about = targetOf(snapshot, message.destination, now);
+        const there = about === undefined ? undefined : this.#byId(about)?.replica;
+        const targetRtt = there === undefined ? undefined : askerRtt;
+        const via = there === undefined || there === agent.replica ? undefined : serverAt(there);
+        const request = { ...message, body };
+        const outcome = resolve(snapshot, agent.record, request, { now, askerRtt, targetRtt, server, via });
         if (outcome.told) answers.remember(agent.record.id, outcome.told.prefix, outcome.told.about);
         const target = outcome.forward && this.#byId(outcome.forward.to);
         const replica = target?.replica === undefined ? undefined : this.#replicas[target.replica];
         if (outcome.forward && target && replica) {
           const told = introduced(outcome.forward.message);
           if (told) replica.remember(target.record.id, told.prefix, told.about);
-          if (this.#luck() > 0) await this.#arrive(target, outcome.forward.message);
+          const onward = via ? relayed(outcome.forward.message, via) : outcome.forward.message;
+          assert.ok(typeof onward === 'object', 'what was answered can be passed on');
+          assert.equal(onward.hopCount, message.hopCount - (via ? 2 : 1), 'each server takes a hop');
+          if (this.#luck() > 0) await this.#arrive(target, onward);
         }
         return [outcome.reply];
       }
