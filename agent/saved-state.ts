@@ -144,7 +144,7 @@ function readMessage<T extends RegistryMessage['type']>(
 }
 
 /** A shortcut is kept as the Resolution Reply that could have brought it. */
-function asReply({ prefix, source, destination, target }: SavedShortcut): NhrpMessage {
+function asReply({ prefix, type, source, destination, target }: SavedShortcut): NhrpMessage {
   const length = lengthOf(prefix);
   const cie = {
     code: cieCode.ok,
@@ -165,7 +165,7 @@ function asReply({ prefix, source, destination, target }: SavedShortcut): NhrpMe
     body: {
       type: 'resolution-reply',
       router: true,
-      authoritative: false,
+      authoritative: type === 'dynamic',
       destinationStable: false,
       unique: false,
       sourceStable: true,
@@ -184,5 +184,6 @@ function fromReply(stored: unknown): Result<SavedShortcut> {
     return fail('corrupt-state', 'a shortcut is incomplete');
   const bits = addressBits(familyOf(destination));
   const length = cie.prefixLength === uniquePrefixLength ? bits : cie.prefixLength;
-  return ok({ prefix: prefixOf(destination, length), source, destination, target: body.target });
+  const type = body.authoritative ? 'dynamic' : 'cached';
+  return ok({ prefix: prefixOf(destination, length), type, source, destination, target: body.target });
 }

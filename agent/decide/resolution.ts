@@ -113,7 +113,8 @@ export function resolutionReply(state: AgentState, message: NhrpMessage<Resoluti
   const answered = { ...state, resolutions: withoutEntry(state.resolutions, asked.destination) };
   const prefix = prefixAround(asked.destination, cie);
   const { holdingTime, nbma: endpoints } = cie;
-  const learned = learn(answered, { prefix, target, holdingTime, endpoints, ...asked }, turn);
+  const told = { type: 'dynamic', prefix, target, holdingTime, endpoints } as const;
+  const learned = learn(answered, { ...told, source: asked.source, destination: asked.destination }, turn);
   // What was cached of the same destination with another prefix is no longer so, and would be asked for again at once.
   const replaced = [...learned.shortcuts.values()].filter(
     (one) => one.destination === asked.destination && one.prefix !== prefix,
@@ -158,7 +159,12 @@ export function resolutionRequest(state: AgentState, message: NhrpMessage<Resolu
       : { source: own ? message.destination : config.address, destination: message.source };
   // Cached only if the asker is stable and says for how long (RFC 2332 5.2.1).
   if (!message.body.sourceStable || holdingTime === 0) return state;
-  return learn(state, { prefix, target, holdingTime, endpoints, source, destination }, turn);
+  const told = { type: 'cached', prefix, target, holdingTime, endpoints, source, destination } as const;
+  const next = learn(state, told, turn);
+  // What was answered says something else: who is right is for the registry to say.
+  const held = next.shortcuts.get(prefix);
+  const doubtful = held && held.node !== target.node && !next.resolutions.has(held.destination);
+  return doubtful ? ask(next, held.source, held.destination, turn) : next;
 }
 
 /** RFC 2332 5.2.5: forgets all bindings inside the named classes, and says so. */

@@ -44,6 +44,7 @@ export interface Saved {
 
 export interface SavedShortcut {
   readonly prefix: Prefix;
+  readonly type: Shortcut['type'];
   readonly source: Address;
   readonly destination: Address;
   readonly target: Target;
@@ -66,9 +67,10 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
   };
   if (!saved.config) return state;
   state = configure({ ...state, hubs: openedBefore(state, saved, saved.config, turn) }, saved.config, turn);
-  for (const { prefix, source, destination, target } of saved.shortcuts) {
+  for (const { prefix, type, source, destination, target } of saved.shortcuts) {
     const shortcut: Shortcut = {
       prefix,
+      type,
       node: target.node,
       source,
       destination,
@@ -112,9 +114,9 @@ export function sameSaved(a: AgentState, b: AgentState): boolean {
 
 export function save(state: AgentState): Saved {
   const shortcuts: SavedShortcut[] = [];
-  for (const { prefix, source, destination, node } of state.shortcuts.values()) {
+  for (const { prefix, type, source, destination, node } of state.shortcuts.values()) {
     const remote = state.remotes.get(node);
-    if (remote?.phase === 'direct') shortcuts.push({ prefix, source, destination, target: remote.target });
+    if (remote?.phase === 'direct') shortcuts.push({ prefix, type, source, destination, target: remote.target });
   }
   return {
     interfacePrefix: state.self.interfacePrefix,

@@ -11,6 +11,7 @@ import {
   type Seconds,
   toMilliseconds,
 } from '#proto/model/time.ts';
+import { outranks } from './cache.ts';
 import type { Turn } from './event.ts';
 import { isDefault } from './exit.ts';
 import { isRouted } from './learned.ts';
@@ -24,6 +25,7 @@ const soonestRefreshMs = 10_000;
 /** What a reply or a request told about a prefix. */
 export interface Learned {
   readonly prefix: Prefix;
+  readonly type: Shortcut['type'];
   readonly target: Target;
   /** Where it is known to be. */
   readonly endpoints: readonly Endpoint[];
@@ -32,7 +34,7 @@ export interface Learned {
   readonly destination: Address;
 }
 
-/** Caches a binding and starts the tunnel to its node. */
+/** Caches a binding, unless a better one is held, and starts the tunnel to its node. */
 export function learn(state: AgentState, learned: Learned, turn: Turn): AgentState {
   const { target } = learned;
   // An exit is reached at its own address; what is behind it has a route of its own (exit.ts).
@@ -45,9 +47,12 @@ export function learn(state: AgentState, learned: Learned, turn: Turn): AgentSta
   if (state.hubs.has(target.node)) return state;
   if (!isFit(state, prefix)) return state;
   const known = state.shortcuts.get(prefix);
+  if (known && known.expiresAt > turn.now && outranks(known.type, learned.type))
+    return known.node === target.node ? meet(state, target, learned.endpoints, turn) : state;
   const holding = toMilliseconds(learned.holdingTime);
   const shortcut: Shortcut = {
     prefix,
+    type: learned.type,
     node: target.node,
     destination,
     source: learned.source,

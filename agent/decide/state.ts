@@ -135,6 +135,8 @@ export interface Resolution {
 /** A cached binding; its route is installed while its remote is direct. */
 export interface Shortcut {
   readonly prefix: Prefix;
+  /** Dynamic: answered by the registry; cached: heard in a request of the node itself. */
+  readonly type: 'cached' | 'dynamic';
   readonly node: NodeId;
   /** An address inside, to ask for again. */
   readonly destination: Address;

@@ -5,6 +5,7 @@ import type { PublicKey } from '#proto/model/key.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import type { RegistryEndpoint } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
+import { type CacheEntry, cacheOf } from './cache.ts';
 import type { PathId } from './event.ts';
 import { routingFaults, type RoutingStatus, routingStatus } from './routing-status.ts';
 import {
@@ -42,6 +43,8 @@ export interface Status {
   readonly hubs: readonly HubStatus[];
   readonly peers: readonly PeerStatus[];
   readonly shortcuts: readonly ShortcutStatus[];
+  /** All that is known, asked or refused of any prefix. */
+  readonly cache: readonly CacheEntry[];
   readonly interfaces: readonly InterfaceStatus[];
   readonly routing: RoutingStatus;
   readonly faults: readonly string[];
@@ -132,6 +135,7 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
       .filter((shortcut) => state.remotes.get(shortcut.node)?.phase === 'direct')
       .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
       .map((shortcut) => shortcutStatus(state, shortcut, readings, now)),
+    cache: cacheOf(state, readings.endpoints, now),
     interfaces: [...state.interfaces.values()]
       .filter((own) => isOpen(state, own))
       .map((own) => ({

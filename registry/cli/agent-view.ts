@@ -56,6 +56,21 @@ const statusShape = z.object({
       expiresIn: optionalNumber,
     }),
   ),
+  cache: z
+    .array(
+      z.object({
+        prefix: z.string(),
+        type: z.string(),
+        node: z.string(),
+        address: optionalText,
+        endpoint: optionalText,
+        interface: z.string(),
+        flags: z.array(z.string()),
+        age: optionalNumber,
+        expiresIn: optionalNumber,
+      }),
+    )
+    .optional(),
   interfaces: z.array(z.object({ name: z.string(), kind: optionalText, listenPort: optionalNumber })).optional(),
   routing: routingShape.optional(),
   counters: z.object({ received: tally, sent: tally }).optional(),

@@ -14,13 +14,18 @@ function cacheEntry(row: CacheRow): string {
   const created = row.age === null ? '' : ` created ${formatSpan(row.age)},`;
   const expire = row.expiresIn === null ? 'never expire' : `expire ${formatSpan(row.expiresIn)}`;
   return lines(
-    `${row.prefix} via ${row.nextHop}`,
+    row.nextHop === null ? row.prefix : `${row.prefix} via ${row.nextHop}`,
     `   ${row.interface}${created} ${expire}`,
-    `   Type: ${row.type}, Flags: ${row.flags.join(' ')}`,
-    `   NBMA address: ${row.nbma ?? 'UNKNOWN'}`,
+    `   Type: ${row.type}${row.flags.length > 0 ? `, Flags: ${row.flags.join(' ')}` : ''}`,
+    ...(row.nextHop === null ? [] : [nbmaLine(row)]),
     ...(row.claimed === null ? [] : [`    (Claimed NBMA address: ${row.claimed})`]),
     ...(row.group === null ? [] : [`   Group: ${row.group}`]),
   );
+}
+
+/** What is the node's own has none. */
+function nbmaLine({ type, nbma }: CacheRow): string {
+  return type === 'local' ? '    (no-socket)' : `   NBMA address: ${nbma ?? 'UNKNOWN'}`;
 }
 
 /** UP answers, PROBE is asked, DOWN waits for its turn. */

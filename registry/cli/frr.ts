@@ -44,7 +44,7 @@ export function frrShortcuts(rows: readonly CacheRow[]): string {
   if (rows.length === 0) return none;
   return columns(
     [8, 24, 24],
-    [['Type', 'Prefix', 'Via', 'Identity'], ...rows.map((row) => [row.type, row.prefix, row.nextHop, row.node])],
+    [['Type', 'Prefix', 'Via', 'Identity'], ...rows.map((row) => [row.type, row.prefix, row.nextHop ?? '-', row.node])],
   );
 }
 

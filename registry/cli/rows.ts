@@ -5,7 +5,8 @@ import type { BindingView, NodeView } from './views.ts';
 /** An entry of an NHRP cache. */
 export interface CacheRow {
   readonly prefix: string;
-  readonly nextHop: string;
+  /** Null while it is not known. */
+  readonly nextHop: string | null;
   readonly interface: string;
   /** Seconds since it was learned; null if that is not known. */
   readonly age: number | null;
@@ -55,7 +56,8 @@ export function cacheRows(
       age: binding.created === null ? null : Math.max(0, Math.round((now - Date.parse(binding.created)) / 1000)),
       expiresIn: binding.type === 'static' ? null : binding.expiresIn,
       type: binding.type,
-      flags: sortedFlags([...binding.flags, ...(isOwn(binding.prefix, node) ? [] : ['router'])]),
+      // All that the registry has was registered.
+      flags: sortedFlags(['authoritative', ...binding.flags, ...(isOwn(binding.prefix, node) ? [] : ['router'])]),
       nbma: binding.nbma,
       claimed: claimed === undefined || claimed === binding.nbma ? null : claimed,
       group: node && node.tags.length > 0 ? node.tags.join(',') : null,
@@ -88,6 +90,23 @@ export function shortcutRows(status: AgentView): CacheRow[] {
       node: shortcut.node,
     };
   });
+}
+
+/** The whole cache of a node: its own, its hubs, what it was told and what it asks for. */
+export function agentCacheRows(status: AgentView): CacheRow[] {
+  return (status.cache ?? []).map((entry) => ({
+    prefix: entry.prefix,
+    nextHop: entry.address ?? null,
+    interface: entry.interface,
+    age: entry.age ?? null,
+    expiresIn: entry.expiresIn ?? null,
+    type: entry.type,
+    flags: sortedFlags(entry.flags),
+    nbma: entry.endpoint ?? null,
+    claimed: null,
+    group: null,
+    node: entry.node,
+  }));
 }
 
 /** By interface, as routers list them. */

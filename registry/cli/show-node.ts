@@ -7,11 +7,11 @@ import { agentCounters, type AgentView, agentView } from './agent-view.ts';
 import { ciscoCache, ciscoNhs, ciscoTraffic } from './cisco.ts';
 import { countersTable, countersView, registryCountersTable } from './counters.ts';
 import { type FindOptions, findRegistry, withFind } from './find.ts';
-import { frrCounters, frrNhs, frrShortcuts } from './frr.ts';
+import { frrCache, frrCounters, frrNhs, frrShortcuts } from './frr.ts';
 import type { Io } from './io.ts';
 import { laidOut, type LayoutOptions, present, type View, withLayout, withWatch } from './output.ts';
 import { type Registry, withRegistry } from './rpc.ts';
-import { type CacheRow, type NhsRow, nhsRows, shortcutRows } from './rows.ts';
+import { agentCacheRows, type CacheRow, type NhsRow, nhsRows, shortcutRows } from './rows.ts';
 import {
   defaultNodeDir,
   defaultRegistryDir,
@@ -42,6 +42,20 @@ export function addShowNode(show: Command, io: Io): void {
         table: () => shortcutTable(rows),
         cisco: () => ciscoCache(rows),
         frr: () => frrShortcuts(rows),
+      };
+    },
+  });
+  addLocal(show, io, {
+    name: 'cache',
+    description:
+      'the NHRP cache of this machine, from its agent: own, hubs, shortcuts, and what is asked for or refused',
+    view: (status) => {
+      const rows = agentCacheRows(status);
+      return {
+        data: rows,
+        table: () => cacheTable(rows),
+        cisco: () => ciscoCache(rows),
+        frr: () => frrCache(rows),
       };
     },
   });
@@ -142,11 +156,27 @@ function nhsTable(rows: readonly NhsRow[]): string {
   );
 }
 
+function cacheTable(rows: readonly CacheRow[]): string {
+  return formatTable<CacheRow>(
+    [
+      { title: 'PREFIX', text: ({ prefix }) => prefix },
+      { title: 'TYPE', text: ({ type }) => type },
+      { title: 'VIA', text: ({ nextHop }) => nextHop ?? '' },
+      { title: 'NODE', text: ({ node }) => node },
+      { title: 'NBMA', text: ({ nbma }) => nbma ?? '' },
+      { title: 'FLAGS', text: ({ flags }) => flags.join(' ') },
+      { title: 'AGE', text: ({ age }) => (age === null ? '' : formatSpan(age)) },
+      { title: 'EXPIRES', text: ({ expiresIn }) => (expiresIn === null ? '' : formatSpan(expiresIn)) },
+    ],
+    rows,
+  );
+}
+
 function shortcutTable(rows: readonly CacheRow[]): string {
   return formatTable<CacheRow>(
     [
       { title: 'PREFIX', text: ({ prefix }) => prefix },
-      { title: 'VIA', text: ({ nextHop }) => nextHop },
+      { title: 'VIA', text: ({ nextHop }) => nextHop ?? '' },
       { title: 'NODE', text: ({ node }) => node },
       { title: 'NBMA', text: ({ nbma }) => nbma ?? '' },
       { title: 'FLAGS', text: ({ flags }) => flags.join(' ') },

@@ -119,6 +119,20 @@ export const dmvpn = [
         assert.equal(story.state.shortcuts.size, 0);
       }
     }),
+    mustNot('Cache: an entry of a lower type replaces none of a higher one', () => {
+      const story = directSpoke();
+      const third = { ...other, node: 'dddddddddddddddd' as never, address: '10.9.0.12' as never };
+      const flags = { router: true, authoritativeOnly: true, unique: false, sourceStable: true };
+      const body = { type: 'resolution-request', ...flags, cies: [cie()], target: third } as const;
+      story.hear(body, { source: other.address, destination: config.address });
+      assert.deepEqual(
+        [...story.state.shortcuts.values()].map(({ node }) => node),
+        [other.node],
+      );
+      const own = { source: '192.168.1.7' as never, destination: config.address };
+      story.hear(body, own);
+      assert.equal(story.state.shortcuts.size, 1);
+    }),
     must('Shortcut: it goes with the route that it stands for', () => {
       const story = directSpoke();
       const summaries = [parsePrefix('192.168.0.0/16')];

@@ -150,7 +150,7 @@ test('debug nhrp shows each message as it passes, until it is interrupted', asyn
   assert.equal(node.code, 2);
 });
 
-test('nhs, shortcuts and counters of a node are asked of its agent', async (t) => {
+test('nhs, shortcuts, cache and counters of a node are asked of its agent', async (t) => {
   await using dir = await scratchDir();
   const node = join(dir.path, 'node');
   await mkdir(node);
@@ -175,6 +175,7 @@ test('nhs, shortcuts and counters of a node are asked of its agent', async (t) =
     shortcuts: [
       { prefix: '10.99.0.3/32', node: 's2', address: '10.99.0.3', interface: 'dmwg0', age: 5, expiresIn: 60 },
     ],
+    cache: [{ prefix: '10.99.0.9/32', type: 'incomplete', node: '', interface: 'dmwg0', flags: [], expiresIn: 2 }],
     counters: { received: tally, sent: tally },
   };
   const agent = createServer((_request, response) => response.end(JSON.stringify(said)));
@@ -193,6 +194,11 @@ test('nhs, shortcuts and counters of a node are asked of its agent', async (t) =
   assert.match(await show('nhs'), /^hub1 +10\.99\.0\.1 +192\.0\.2\.1:51820 +0 +up +yes +dmwg-h1$/m);
   assert.match(await show('shortcuts', '--format', 'frr'), /^dynamic +10\.99\.0\.3\/32 +10\.99\.0\.3 +s2$/m);
   assert.match(await show('shortcuts'), /^10\.99\.0\.3\/32 +10\.99\.0\.3 +s2 +- +rib +00:00:05 +00:01:00$/m);
+  assert.match(await show('cache'), /^10\.99\.0\.9\/32 +incomplete +/m);
+  assert.match(
+    await show('cache', '--format', 'cisco'),
+    /^10\.99\.0\.9\/32\n {3}dmwg0 expire 00:00:02\n {3}Type: incomplete\n$/,
+  );
   const counters = JSON.parse(await show('counters', '--format', 'json')) as {
     sent: { messages: object; naks: object };
   };

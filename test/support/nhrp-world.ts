@@ -306,7 +306,7 @@ export class World {
       }
       case 'resolution-request': {
         const askerRtt = milliseconds(10);
-        const about = targetOf(snapshot, message.destination, now);
+        const about = targetOf(snapshot, message.destination, { now, asker: agent.record.id });
         const there = about === undefined ? undefined : this.#byId(about)?.replica;
         const targetRtt = there === undefined ? undefined : askerRtt;
         const via = there === undefined || there === agent.replica ? undefined : serverAt(there);

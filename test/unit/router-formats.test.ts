@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import { cacheOf } from '#agent/decide/cache.ts';
 import { cieCode, errorCode, type NhrpMessage } from '#proto/model/nhrp.ts';
 import { count, noMessages } from '#proto/model/nhrp-counters.ts';
 import { agentView } from '#registry/cli/agent-view.ts';
@@ -11,8 +12,9 @@ import { countersTable } from '#registry/cli/counters.ts';
 import { dmvpnPeers } from '#registry/cli/dmvpn.ts';
 import { frrCache, frrCounters, frrDmvpn, frrNhs, frrShortcuts } from '#registry/cli/frr.ts';
 import { messageLine, messageView } from '#registry/cli/nhrp-line.ts';
-import { cacheRows, nhsRows, shortcutRows } from '#registry/cli/rows.ts';
+import { agentCacheRows, type CacheRow, cacheRows, nhsRows, shortcutRows } from '#registry/cli/rows.ts';
 import type { BindingView, NodeView } from '#registry/cli/views.ts';
+import { directSpoke, other, reply } from '#test/support/agent-story.ts';
 import { announcement, cie, message, multipoint, registration, resolution } from '#test/support/registry-fixtures.ts';
 
 const now = Date.UTC(2026, 0, 31, 12, 0, 0);
@@ -151,6 +153,23 @@ const status = agentView({
   ],
 });
 
+/** Of a spoke that knows one of each kind. */
+function spokeCache(): readonly CacheRow[] {
+  const story = directSpoke();
+  const destination = '192.168.3.7' as never;
+  story.hear({ type: 'traffic-indication', contents: new Uint8Array() }, { destination: '10.9.0.13' as never });
+  const [asked] = story.sent('resolution-request').slice(-1);
+  reply(story, asked?.requestId ?? 0, undefined, cieCode.noBinding);
+  story.hear({ type: 'traffic-indication', contents: new Uint8Array() }, { destination });
+  const flags = { router: true, authoritativeOnly: true, unique: false, sourceStable: true };
+  const target = { ...other, prefixes: [] };
+  const body = { type: 'resolution-request', ...flags, cies: [cie({ prefixLength: 24 })], target } as const;
+  story.hear(body, { source: '192.168.2.9' as never, destination: '10.9.0.10' as never });
+  const endpoints = new Map([[other.publicKey, '198.51.100.7:20001' as never]]);
+  const cache = cacheOf(story.state, endpoints, story.now as never);
+  return agentCacheRows(agentView(JSON.parse(JSON.stringify({ ...status, cache }))));
+}
+
 const refusal = message('10.100.0.1', '10.100.0.9', {
   type: 'resolution-reply',
   router: true,
@@ -194,11 +213,13 @@ const printed: Readonly<Record<string, string>> = {
   'cisco-nhs': ciscoNhs(nhsRows(status)),
   'cisco-dmvpn': ciscoDmvpn(peers, 'lab'),
   'cisco-shortcuts': ciscoCache(shortcutRows(status)),
+  'cisco-cache': ciscoCache(spokeCache()),
   'cisco-counters': ciscoTraffic('Registry', counters),
   'frr-nhrp': frrCache(rows),
   'frr-nhs': frrNhs(nhsRows(status)),
   'frr-dmvpn': frrDmvpn(peers),
   'frr-shortcuts': frrShortcuts(shortcutRows(status)),
+  'frr-cache': frrCache(spokeCache()),
   'frr-counters': frrCounters('Registry', counters),
   'table-counters': countersTable(counters),
   'debug-nhrp': lines.map((one) => messageLine(messageView({ time: ago(0), ...one }))).join(''),

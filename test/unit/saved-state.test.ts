@@ -4,7 +4,7 @@ import { savedStateFormat } from '#agent/saved-state.ts';
 import type { Saved } from '#agent/decide/restore.ts';
 import type { Prefix } from '#proto/model/address.ts';
 import type { NodeId, NodeName } from '#proto/model/names.ts';
-import { hubPeer } from '#test/support/agent-story.ts';
+import { address, hubPeer, other, prefix } from '#test/support/agent-story.ts';
 
 /** Of a spoke before its first configuration: most is missing, and stays out of the file. */
 const bare: Saved = {
@@ -32,6 +32,17 @@ const bare: Saved = {
 test('what is saved without a configuration and without peers is read back', () => {
   const content: unknown = JSON.parse(JSON.stringify(savedStateFormat.format(bare)));
   assert.deepEqual(savedStateFormat.parse(content), { ok: true, value: bare });
+});
+
+test('shortcuts are read back, those that were answered and those that were heard of', () => {
+  const [source, destination] = [address('10.9.0.10'), address('192.168.2.9')];
+  const shortcut = { prefix: prefix('192.168.2.0/24'), source, destination, target: other } as const;
+  const shortcuts = [
+    { ...shortcut, type: 'dynamic' },
+    { ...shortcut, type: 'cached' },
+  ] as const;
+  const content: unknown = JSON.parse(JSON.stringify(savedStateFormat.format({ ...bare, shortcuts })));
+  assert.deepEqual(savedStateFormat.parse(content), { ok: true, value: { ...bare, shortcuts } });
 });
 
 test('the peers of a hub are read back, also when there are none', () => {
