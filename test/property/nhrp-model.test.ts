@@ -127,11 +127,11 @@ const wrongs: readonly (readonly [string, (said: NhrpMessage) => NhrpMessage, nu
     'a loop',
     (said) => {
       const record = { ...said, extensions: [{ type: 4, compulsory: true, value: new Uint8Array() }] };
-      return [0, 1].map(serverAt).reduce((passed, server) => {
+      return [0, 1].map(serverAt).reduce<NhrpMessage>((passed, server) => {
         const onward = relayed(passed, server);
         assert.ok(typeof onward === 'object');
         return onward;
-      }, record as NhrpMessage);
+      }, record);
     },
     errorCode.loop,
   ],
