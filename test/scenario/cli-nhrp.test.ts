@@ -59,7 +59,10 @@ test('show nhrp, dmvpn and counters in the layouts of routers', async (t) => {
     cisco,
     new RegExp(`^${address}/32 via ${address}\n   blue created 00:00:\\d\\d, expire 0\\d:\\d\\d:\\d\\d\n`),
   );
-  assert.match(cisco, /Type: dynamic, Flags: authoritative unique registered used\n {3}NBMA address: 192\.0\.2\.7:1000\n/);
+  assert.match(
+    cisco,
+    /Type: dynamic, Flags: authoritative unique registered used\n {3}NBMA address: 192\.0\.2\.7:1000\n/,
+  );
   assert.match(
     await show('nhrp', '--format', 'frr'),
     /^Iface +Type +Protocol +NBMA +Claimed NBMA +Flags +Identity\nblue /,
