@@ -49,7 +49,7 @@ function writeBare(): void {
   if (!about) return;
   for (const session of registry.serving.sessions.open.values()) {
     const to = records.get(session.node);
-    if (to && to !== about) session.sendNhrp(purgeRequest(to, [hostPrefix(about.address)], requestId++));
+    if (to && to !== about) session.sendNhrp(purgeRequest(to, [hostPrefix(about.address)], requestId++, undefined));
   }
 }
 
