@@ -5,9 +5,9 @@ import { decodeNhrp, encodeNhrp } from '#proto/codec/nhrp.ts';
 import { decodeRegistryMessage, encodeRegistryMessage } from '#proto/codec/session.ts';
 import { NhrpMessage as WireNhrp, SessionResponse } from '#proto/gen/dmwg/v1/nhrp.ts';
 import { errorText } from '#proto/kit/errors.ts';
-import { addressBits, familyOf, lengthOf, prefixOf } from '#proto/model/address.ts';
 import { parseEndpoint } from '#proto/model/endpoint.ts';
-import { parseNodeId } from '#proto/model/names.ts';
+import { addressBits, familyOf, lengthOf, parsePrefix, type Prefix, prefixOf } from '#proto/model/address.ts';
+import { type NodeId, parseNodeId } from '#proto/model/names.ts';
 import { cieCode, defaultHopCount, type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
 import { fail, ok, parseAll, type Result } from '#proto/model/result.ts';
 import type { LearnedRoute } from '#proto/model/route.ts';
@@ -41,6 +41,7 @@ const schema = z.strictObject({
   routes: z.array(z.unknown()).optional(),
   /** Where they were last. */
   registries: z.array(z.string()).default([]),
+  carriers: z.array(z.tuple([z.string(), z.string()])).default([]),
 });
 
 type Stored = z.infer<typeof schema>;
@@ -68,6 +69,7 @@ export const savedStateFormat: StateFormat<Saved> = {
     peers:
       saved.peers &&
       inPieces(saved.peers, (upsert) => ({ type: 'peer-sync', snapshot: true, upsert, remove: [], complete: true })),
+    carriers: saved.carriers.map(([prefix, node]) => [prefix, node]),
     routes:
       saved.routes &&
       inPieces(saved.routes, (upsert) => ({ type: 'route-sync', snapshot: true, upsert, remove: [], complete: true })),
@@ -95,6 +97,13 @@ function parse(stored: Stored): Result<Saved> {
     if (!sync.ok) return sync;
     routes.push(...sync.value.upsert);
   }
+  const carriers: (readonly [Prefix, NodeId])[] = [];
+  for (const [prefix, node] of stored.carriers) {
+    const [what, who] = [parsePrefix(prefix), parseNodeId(node)];
+    if (!what.ok) return what;
+    if (!who.ok) return who;
+    carriers.push([what.value, who.value]);
+  }
   const shortcuts: SavedShortcut[] = [];
   for (const item of stored.shortcuts) {
     const shortcut = fromReply(item);
@@ -118,6 +127,7 @@ function parse(stored: Stored): Result<Saved> {
     shortcuts,
     peers: stored.peers && peers,
     routes: stored.routes && routes,
+    carriers,
   });
 }
 

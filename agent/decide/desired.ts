@@ -1,6 +1,6 @@
 // What the host should look like for a state: interfaces, peers, routes, firewall, and the BFD sessions. A projection: it
 // decides nothing that step has not decided.
-import { type Address, containsPrefix, hostPrefix, type Prefix } from '#proto/model/address.ts';
+import { type Address, containsPrefix, hostPrefix, overlaps, type Prefix } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
@@ -87,7 +87,7 @@ function multipointPeers(state: AgentState, config: OverlayConfig): PeerState[] 
   if (state.self.role === 'hub') {
     const { peers } = state.hub;
     if (!peers) return [];
-    const carried = carriedByPeers(state.learned, peers);
+    const carried = carriedByPeers(state.learned, peers, state.hub.carriers);
     return [...peers.values()].flatMap((peer) => spokePeers(state, config, peer, carried.get(peer.node) ?? none));
   }
   // The reflector: the hub sees by it which public endpoint this interface has.
@@ -103,7 +103,9 @@ function multipointPeers(state: AgentState, config: OverlayConfig): PeerState[] 
           },
         ],
   );
-  const directs = [...state.remotes.values()].filter(hasPeer).map((remote) => directPeer(state, config, remote));
+  const remotes = [...state.remotes.values()].filter(hasPeer);
+  const owners = ownersOf(state, remotes);
+  const directs = remotes.map((remote) => directPeer(state, config, remote, owners));
   return [...reflectors, ...directs];
 }
 
@@ -143,12 +145,19 @@ function spokePeers(
   return peers;
 }
 
-function directPeer(state: AgentState, config: OverlayConfig, remote: Remote): PeerState {
+function directPeer(
+  state: AgentState,
+  config: OverlayConfig,
+  remote: Remote,
+  owners: ReadonlyMap<Prefix, NodeId>,
+): PeerState {
   const { target } = remote;
   const link = hostPrefix(linkAddress(config.linkPrefix, target.publicKey));
   // Of several exits, which all announce the same, one is used.
   const isExit = state.self.exit?.via === target.name;
-  const prefixes = target.prefixes.filter((prefix) => isExit || !isDefault(prefix));
+  const prefixes = target.prefixes.filter((prefix) =>
+    isDefault(prefix) ? isExit : (owners.get(prefix) ?? target.node) === target.node,
+  );
   return {
     publicKey: target.publicKey,
     endpoint: remote.rendezvous?.rounds[Math.max(0, remote.rendezvous.next - 1)] ?? target.rendezvous?.rounds[0],
@@ -157,6 +166,26 @@ function directPeer(state: AgentState, config: OverlayConfig, remote: Remote): P
     // start a handshake before the rendezvous.
     keepalive: off,
   };
+}
+
+/** Whose a prefix is that several remotes have: the one that is used for it, else the one that is furthest on. */
+function ownersOf(state: AgentState, remotes: readonly Remote[]): ReadonlyMap<Prefix, NodeId> {
+  const owners = new Map<Prefix, NodeId>();
+  const seen = new Map<Prefix, Remote>();
+  for (const remote of remotes) {
+    for (const prefix of remote.target.prefixes) {
+      const other = seen.get(prefix);
+      const better = other && claimTo(state, other, prefix) >= claimTo(state, remote, prefix) ? other : remote;
+      seen.set(prefix, better);
+      if (other) owners.set(prefix, better.target.node);
+    }
+  }
+  return owners;
+}
+
+function claimTo(state: AgentState, { target, phase }: Remote, prefix: Prefix): number {
+  const used = [...state.shortcuts.values()].some((one) => one.node === target.node && overlaps(one.prefix, prefix));
+  return (used ? 4 : 0) + (phase === 'direct' ? 2 : phase === 'closing' ? 0 : 1);
 }
 
 export function hasPeer(remote: Remote): boolean {

@@ -37,6 +37,7 @@ export function peerSync(
     hub: {
       ...hub,
       peers,
+      up: new Map([...hub.up].filter(([node]) => peers.has(node))),
       incoming: undefined,
       observeAt: turn.now,
       eagerUntil: after(turn.now, milliseconds(eagerMs)),

@@ -1,3 +1,4 @@
+import type { Prefix } from '#proto/model/address.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
@@ -17,6 +18,13 @@ export interface HubState {
   readonly eagerUntil: Instant | undefined;
   /** The same for peers that may have moved. */
   readonly curiousUntil: Instant | undefined;
+  /** Spokes whose tunnel to this hub is Up, and since when. */
+  readonly up: ReadonlyMap<NodeId, Instant>;
+  /** Who carries a prefix that several spokes announce. */
+  readonly carriers: ReadonlyMap<Prefix, NodeId>;
+  /** What that was chosen of, and when to choose again though nothing happens. */
+  readonly chosenOf: readonly unknown[];
+  readonly chooseAt: Instant | undefined;
 }
 
 export const initialHub: HubState = {
@@ -26,4 +34,8 @@ export const initialHub: HubState = {
   observeAt: undefined,
   eagerUntil: undefined,
   curiousUntil: undefined,
+  up: new Map(),
+  carriers: new Map(),
+  chosenOf: [],
+  chooseAt: undefined,
 };

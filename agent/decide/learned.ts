@@ -59,34 +59,36 @@ export function learnedAround(learned: LearnedRoutes | undefined, address: Addre
 /** Made anew only when something of it changed. */
 const knownCarried = new WeakMap<
   LearnedRoutes,
-  { readonly here: object; readonly carried: ReadonlyMap<NodeId, readonly Prefix[]> }
+  { readonly here: object; readonly carriers: object; readonly carried: ReadonlyMap<NodeId, readonly Prefix[]> }
 >();
 
 /** What each peer of a hub carries. */
 export function carriedByPeers(
   learned: LearnedRoutes | undefined,
   peers: ReadonlyMap<NodeId, HubPeer>,
+  carriers: ReadonlyMap<Prefix, NodeId>,
 ): ReadonlyMap<NodeId, readonly Prefix[]> {
   if (!learned) return new Map();
   const known = knownCarried.get(learned);
-  if (known?.here === peers) return known.carried;
-  const carried = carriedBy(learned, peers);
-  knownCarried.set(learned, { here: peers, carried });
+  if (known?.here === peers && known.carriers === carriers) return known.carried;
+  const carried = carriedBy(learned, peers, carriers);
+  knownCarried.set(learned, { here: peers, carriers, carried });
   return carried;
 }
 
-/** What each node carries, of nodes that are `here`: a prefix goes to the best of those that announce it. */
+/** What each node carries, of nodes that are `here`: a prefix goes to the one that is chosen, else to the best that announces it. */
 export function carriedBy(
   learned: LearnedRoutes | undefined,
   here: Pick<ReadonlyMap<NodeId, unknown>, 'has'>,
+  chosen: ReadonlyMap<Prefix, NodeId> = new Map(),
 ): ReadonlyMap<NodeId, readonly Prefix[]> {
   const carried = new Map<NodeId, Prefix[]>();
   for (const { prefix, origins } of learned?.values() ?? []) {
-    const best = origins.find(({ node }) => here.has(node));
-    if (!best) continue;
-    const known = carried.get(best.node);
+    const best = chosen.get(prefix) ?? origins.find(({ node }) => here.has(node))?.node;
+    if (best === undefined) continue;
+    const known = carried.get(best);
     if (known) known.push(prefix);
-    else carried.set(best.node, [prefix]);
+    else carried.set(best, [prefix]);
   }
   return carried;
 }

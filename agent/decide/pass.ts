@@ -19,6 +19,7 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
     a.shortcuts === b.shortcuts &&
     a.remotes === b.remotes &&
     a.learned === b.learned &&
+    a.hub.carriers === b.hub.carriers &&
     a.hub.peers === b.hub.peers
   );
 }

@@ -40,6 +40,8 @@ export interface Saved {
   /** What others announce. */
   readonly routes: readonly LearnedRoute[] | undefined;
   readonly registries: readonly Endpoint[];
+  /** Of a hub. */
+  readonly carriers: readonly (readonly [Prefix, NodeId])[];
 }
 
 export interface SavedShortcut {
@@ -63,7 +65,11 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
     activeHub: saved.activeHub,
     routing: { ...fresh.routing, registries: saved.registries },
     learned: saved.routes && new Map(saved.routes.map((route) => [route.prefix, route])),
-    hub: { ...fresh.hub, peers: saved.peers && new Map(saved.peers.map((peer) => [peer.node, peer])) },
+    hub: {
+      ...fresh.hub,
+      carriers: new Map(saved.carriers),
+      peers: saved.peers && new Map(saved.peers.map((peer) => [peer.node, peer])),
+    },
   };
   if (!saved.config) return state;
   state = configure({ ...state, hubs: openedBefore(state, saved, saved.config, turn) }, saved.config, turn);
@@ -108,6 +114,7 @@ export function sameSaved(a: AgentState, b: AgentState): boolean {
     a.remotes === b.remotes &&
     a.learned === b.learned &&
     a.routing.registries === b.routing.registries &&
+    a.hub.carriers === b.hub.carriers &&
     a.hub.peers === b.hub.peers
   );
 }
@@ -129,6 +136,7 @@ export function save(state: AgentState): Saved {
     peers: state.hub.peers && [...state.hub.peers.values()],
     registries: state.routing.registries,
     routes: state.learned && [...state.learned.values()],
+    carriers: [...state.hub.carriers],
   };
 }
 

@@ -3,6 +3,7 @@
 import { errorCode, type NhrpMessage } from '#proto/model/nhrp.ts';
 import type { OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import { sawActivity, tickActivity } from './activity.ts';
+import { chooseCarriers, spokeBfd } from './carriers.ts';
 import { type Event, note, type Turn, warn } from './event.ts';
 import { configureHubs, greetReflectors, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
 import { chooseHubs } from './hub-choice.ts';
@@ -105,7 +106,17 @@ function hurry(state: AgentState, turn: Turn): AgentState {
 /** Everything that is due. */
 function tick(state: AgentState, turn: Turn): AgentState {
   if (state.revoked !== undefined) return state;
-  const parts = [announceAnew, chooseHubs, inspectHubs, tickRemotes, tickResolutions, tickActivity, tickHub, register];
+  const parts = [
+    announceAnew,
+    chooseHubs,
+    inspectHubs,
+    tickRemotes,
+    tickResolutions,
+    tickActivity,
+    tickHub,
+    chooseCarriers,
+    register,
+  ];
   return parts.reduce((current, part) => part(current, turn), state);
 }
 
@@ -135,8 +146,7 @@ function bfd(state: AgentState, event: Extract<Event, { kind: 'bfd' }>, turn: Tu
     case 'direct':
       return directBfd(state, node, event, turn);
     case 'spoke':
-      // A hub routes by WireGuard's table, whatever BFD says; it only shows it.
-      return state;
+      return spokeBfd(state, node, event.state, turn);
   }
 }
 

@@ -8,6 +8,7 @@ export function nextWake(state: AgentState, now: Instant): Instant | undefined {
   const moments: (number | undefined)[] = [
     state.nextActivityAt,
     state.hub.observeAt,
+    state.hub.chooseAt,
     state.hubChoiceAt,
     state.routing.nextAt,
   ];

@@ -18,13 +18,13 @@ import * as f from './fields.ts';
 
 /** What one message may carry of each. A sender splits what is longer. */
 export const limits = {
-  cies: 1024,
+  cies: 16_384,
   nbma: 32,
   extensions: 32,
   extensionOctets: 4096,
   interfaces: 256,
   endpoints: 32,
-  nodePrefixes: 1024,
+  nodePrefixes: 4096,
   rounds: 64,
   /** Of a packet's or a message's head. */
   contentsOctets: 2048,

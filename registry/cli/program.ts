@@ -12,6 +12,7 @@ import { addInit } from './init.ts';
 import { ExitCode, type Io } from './io.ts';
 import { addJoin } from './join.ts';
 import { addOrders } from './orders.ts';
+import { addPrefix } from './prefix.ts';
 import { addResolve } from './resolve.ts';
 import { addShow } from './show.ts';
 import { addStatus } from './status.ts';
@@ -43,6 +44,7 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
     addOrders,
     addTrace,
     addExit,
+    addPrefix,
     addDown,
     addLeave,
     addDoctor,

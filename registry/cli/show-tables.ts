@@ -1,6 +1,5 @@
-import type { Route } from '#proto/gen/dmwg/v1/admin.ts';
 import { formatSpan, formatTable } from './table.ts';
-import type { BindingView, EventView, NodeView, OverlayView, TokenView } from './views.ts';
+import type { BindingView, EventView, NodeView, OverlayView, RouteView, TokenView } from './views.ts';
 
 export function nodeTable(nodes: readonly NodeView[]): string {
   return formatTable<NodeView>(
@@ -46,13 +45,15 @@ export function bindingTable(bindings: readonly BindingView[]): string {
   );
 }
 
-export function routeTable(routes: readonly Route[]): string {
-  return formatTable<Route>(
+export function routeTable(routes: readonly RouteView[]): string {
+  return formatTable<RouteView>(
     [
       { title: 'PREFIX', text: ({ prefix }) => prefix },
       { title: 'NODE', text: ({ node }) => node },
       { title: 'PREFERENCE', text: ({ preference }) => String(preference), right: true },
-      { title: 'ACTIVE', text: ({ active }) => (active ? 'yes' : 'no') },
+      { title: 'STATE', text: ({ state }) => state },
+      { title: 'AGE', text: ({ age }) => formatSpan(age) },
+      { title: 'REASON', text: ({ reason }) => reason },
     ],
     routes,
   );

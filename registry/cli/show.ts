@@ -15,6 +15,7 @@ import {
   eventView,
   type NodeView,
   nodeView,
+  routeView,
   type OverlayView,
   overlayView,
   tokenView,
@@ -31,7 +32,7 @@ interface Subject {
   readonly fetch: (registry: Registry, format: Format) => Promise<View>;
 }
 
-async function nodes(registry: Registry): Promise<NodeView[]> {
+export async function nodes(registry: Registry): Promise<NodeView[]> {
   const answer = await registry.ask(({ query }) => query.listNodes.bind(query), {});
   return answer.nodes.map(nodeView);
 }
@@ -90,7 +91,7 @@ const subjects: readonly Subject[] = [
     admin: false,
     fetch: async (registry) => {
       const answer = await registry.ask(({ query }) => query.listRoutes.bind(query), {});
-      const data = answer.routes.map(({ prefix, node, preference, active }) => ({ prefix, node, preference, active }));
+      const data = answer.routes.map(routeView);
       return { data, table: () => routeTable(data) };
     },
   },

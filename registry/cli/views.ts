@@ -1,5 +1,5 @@
 // The JSON that scripts rely on, from what the registry sends. Names here are a promise; see docs.
-import type { Binding, Event, Node, Overlay, Token } from '#proto/gen/dmwg/v1/admin.ts';
+import type { Binding, Event, Node, Overlay, Route, Token } from '#proto/gen/dmwg/v1/admin.ts';
 
 export interface NodeView {
   readonly id: string;
@@ -21,6 +21,8 @@ export interface NodeView {
   /** Of a hub: 0 best, 255 worst; null of a spoke. */
   readonly priority: number | null;
   readonly cluster: number | null;
+  /** Rules about what it may announce. */
+  readonly policy: readonly string[];
 }
 
 export interface BindingView {
@@ -35,6 +37,17 @@ export interface BindingView {
   readonly created: string | null;
   /** Seconds. */
   readonly expiresIn: number;
+}
+
+export interface RouteView {
+  readonly prefix: string;
+  readonly node: string;
+  readonly preference: number;
+  readonly active: boolean;
+  /** Seconds. */
+  readonly age: number;
+  readonly state: string;
+  readonly reason: string;
 }
 
 export interface TokenView {
@@ -74,6 +87,7 @@ export function nodeView(node: Node): NodeView {
     address: node.address,
     address6: orNull(node.address6),
     prefixes: node.prefixes,
+    policy: node.policy,
     endpoints: node.endpoints.map(({ address, kind }) => ({ address, kind })),
     registered: node.registered,
     registeredAt: moment(node.registeredAtMs),
@@ -133,5 +147,11 @@ export function overlayView(overlay: Overlay): OverlayView {
     mtu: overlay.mtu,
     maxConnections: overlay.maxConnections,
     fallbackTimeSeconds: overlay.fallbackTimeSeconds,
+    prefixLimit: overlay.prefixLimit,
   };
+}
+
+export function routeView({ ageSeconds, ...route }: Route): RouteView {
+  const { prefix, node, preference, active, state, reason } = route;
+  return { prefix, node, preference, active, age: ageSeconds, state, reason };
 }

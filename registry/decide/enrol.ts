@@ -101,6 +101,7 @@ export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId,
     priority: role === 'hub' ? (request.priority ?? freePriority(snapshot)) : 0,
     cluster: role === 'hub' ? request.cluster : 0,
     createdAt: now,
+    policy: [],
   };
   return ok({ node, transaction: admission(node, token.value) });
 }

@@ -1,7 +1,7 @@
 // The deciders of the registry: pure, synchronous and total functions of a snapshot, a request and the time. They import
 // proto/model and each other, nothing else. What a request may not do comes back as a Fault, a NAK code or an error
 // indication; they never throw. This file: what every decider asks about one node.
-import { type Address, type Family, familyOf, hostPrefix, type Prefix } from '#proto/model/address.ts';
+import { type Address, type Family, familyOf, hostPrefix, lengthOf, type Prefix } from '#proto/model/address.ts';
 import { type Endpoint, endpointAddress } from '#proto/model/endpoint.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { NodeInterface } from '#proto/model/nhrp.ts';
@@ -69,6 +69,11 @@ export function isBehindNat(binding: BindingRecord): boolean {
 /** What leads to the node: its addresses as host prefixes, then its announced prefixes. */
 export function reachableBy(node: NodeRecord, binding: BindingRecord | undefined): Prefix[] {
   return [...addressesOf(node).map(hostPrefix), ...announcedBy(binding)];
+}
+
+/** Where its rules allow it to announce something, default routes apart. */
+export function allowedBy({ policy }: NodeRecord): Prefix[] {
+  return policy.flatMap(({ action, prefix }) => (action === 'allow' && lengthOf(prefix) > 1 ? [prefix] : []));
 }
 
 export function announcedBy(binding: BindingRecord | undefined): Prefix[] {

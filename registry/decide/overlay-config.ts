@@ -2,7 +2,7 @@ import { comparePrefixes, type Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { HubConfig, OverlayConfig, RegistryEndpoint } from '#proto/model/session.ts';
 import { sameValue } from './equal.ts';
-import { hubsOf, multipointOf } from './node.ts';
+import { allowedBy, hubsOf, multipointOf } from './node.ts';
 import type { NodeRecord, OverlayRecord } from './records.ts';
 import type { Snapshot } from './state.ts';
 
@@ -60,7 +60,7 @@ export function overlayConfig(common: CommonConfig, node: NodeRecord): OverlayCo
     registries: common.registries,
     address: node.address,
     address6: node.address6,
-    prefixes: node.prefixes,
+    prefixes: [...new Set([...node.prefixes, ...allowedBy(node)])],
   };
 }
 

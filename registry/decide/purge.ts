@@ -22,7 +22,7 @@ import {
 } from '#proto/model/nhrp.ts';
 import { seconds } from '#proto/model/time.ts';
 import { addressesOf, addressFor, transaction } from './node.ts';
-import type { NodeRecord } from './records.ts';
+import type { Announcement, NodeRecord } from './records.ts';
 import { removeBinding } from './removal.ts';
 import { answer, errorAbout, headerError } from './reply.ts';
 import type { Snapshot, Transaction } from './state.ts';
@@ -85,9 +85,12 @@ export function purgeByNode(
   if (classes.some((prefix) => addressesOf(node).some((address) => containsAddress(prefix, address)))) {
     return { reply, transaction: removeBinding(binding) };
   }
-  const kept = binding.announcements.filter(({ prefix }) => !classes.some((one) => containsPrefix(one, prefix)));
-  if (kept.length === binding.announcements.length) return { reply, transaction: undefined };
-  const put = [{ kind: 'binding', record: { ...binding, announcements: kept } }] as const;
+  const stays = ({ prefix }: Announcement): boolean => !classes.some((one) => containsPrefix(one, prefix));
+  const announcements = binding.announcements.filter(stays);
+  const refused = binding.refused.filter(stays);
+  const isSame = announcements.length === binding.announcements.length && refused.length === binding.refused.length;
+  if (isSame) return { reply, transaction: undefined };
+  const put = [{ kind: 'binding', record: { ...binding, announcements, refused } }] as const;
   return { reply, transaction: transaction({ unchanged: [{ kind: 'binding', id: node.id }], put }) };
 }
 

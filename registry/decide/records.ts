@@ -5,6 +5,7 @@ import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId, NodeName, Phase, Role } from '#proto/model/names.ts';
 import type { NodeInterface } from '#proto/model/nhrp.ts';
+import type { PrefixRule } from '#proto/model/prefix-list.ts';
 import type { RegistryEndpoint } from '#proto/model/session.ts';
 import type { Milliseconds, Seconds, Timestamp } from '#proto/model/time.ts';
 
@@ -27,6 +28,8 @@ export interface OverlayRecord {
   readonly maxConnections: number;
   /** How long a better hub must be Up before it takes its place back. */
   readonly fallbackTime: Seconds;
+  /** That one node may announce. */
+  readonly prefixLimit: number;
 }
 
 /** An enrolled node, from enrolment until it leaves or is revoked. */
@@ -46,6 +49,14 @@ export interface NodeRecord {
   /** Of a hub, 0 to 255: in each cluster spokes keep up tunnels to the best hubs. */
   readonly cluster: number;
   readonly createdAt: Timestamp;
+  /** What the operator allowed or denied since then. */
+  readonly policy: readonly PolicyRule[];
+}
+
+export interface PolicyRule extends PrefixRule {
+  readonly action: 'allow' | 'deny';
+  /** Nodes that have such a rule may announce the same prefix. */
+  readonly shared: boolean;
 }
 
 /** What a node registered. Written when it changes, not when it is refreshed. */
@@ -54,6 +65,8 @@ export interface BindingRecord {
   readonly interfaces: readonly NodeInterface[];
   /** What it may announce and does, by length. */
   readonly announcements: readonly Announcement[];
+  /** Asked for in vain, not all of very many. */
+  readonly refused: readonly RefusedAnnouncement[];
   readonly unique: boolean;
   readonly mtu: number;
   readonly holdingTime: Seconds;
@@ -71,6 +84,10 @@ export interface Announcement {
   readonly preference: number;
   /** When it was announced with this preference. */
   readonly since: Timestamp;
+}
+
+export interface RefusedAnnouncement extends Announcement {
+  readonly reason: string;
 }
 
 export interface ObservedRecord {

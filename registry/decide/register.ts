@@ -1,12 +1,4 @@
-import {
-  type Address,
-  addressBits,
-  containsPrefix,
-  familyOf,
-  lengthOf,
-  networkOf,
-  prefixOf,
-} from '#proto/model/address.ts';
+import { type Address, addressBits, familyOf } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
 import {
   type Cie,
@@ -20,7 +12,7 @@ import {
   uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
 import { type Seconds, seconds, type Timestamp } from '#proto/model/time.ts';
-import { announce, prefixOfCie, wishOf } from './announce.ts';
+import { announce, review, wishOf } from './announce.ts';
 import { sameValue } from './equal.ts';
 import { revival } from './expire.ts';
 import { observedEndpoints, transaction } from './node.ts';
@@ -72,26 +64,27 @@ export function register(
   const interfaceCode = interfacesCode(snapshot, overlay, node, body.interfaces);
   if (interfaceCode !== cieCode.ok) return refuseAll(request, interfaceCode, server);
 
-  const codes = body.cies.map((cie) =>
-    body.unique || ownAddress(node, request, cie)
-      ? addressCode(node, request, cie)
-      : prefixCode(snapshot, node, request, cie),
+  const previous = snapshot.bindings.get(node.id);
+  const before = previous?.announcements ?? [];
+  const isPrefix = (cie: Cie): boolean => !body.unique && !ownAddress(node, request, cie);
+  const wishes = body.cies.map((cie) => (isPrefix(cie) ? wishOf(cie, clientAddress(request, cie)) : undefined));
+  const kept = body.additive ? before : [];
+  const verdicts = review(snapshot, node, { wishes, kept, limit: overlay.prefixLimit });
+  const codes = body.cies.map((cie, index) =>
+    isPrefix(cie) ? (verdicts[index]?.code ?? cieCode.ok) : addressCode(node, request, cie),
   );
   const accepted = body.cies.filter((_, index) => codes[index] === cieCode.ok);
-  const previous = snapshot.bindings.get(node.id);
   if (body.unique && accepted.length === 0)
     return { reply: reply(request, { codes, holding: seconds(0), server }), transaction: undefined };
 
-  const asked = accepted.filter((cie) => !ownAddress(node, request, cie));
-  const before = previous?.announcements ?? [];
-  const wishes = asked.flatMap((cie) => wishOf(cie, clientAddress(request, cie)));
-  const announcements = body.unique ? before : announce(before, wishes, { now, additive: body.additive });
+  const asked = accepted.filter(isPrefix);
+  const announced = announce(before, previous?.refused ?? [], { wishes, verdicts, now, additive: body.additive });
   const interfaces = body.interfaces.length > 0 ? body.interfaces : (previous?.interfaces ?? []);
   const first = accepted[0];
   const binding: BindingRecord = {
     node: node.id,
     interfaces,
-    announcements,
+    ...(body.unique ? { announcements: before, refused: previous?.refused ?? [] } : announced),
     unique: body.unique || (asked.length === accepted.length && (previous?.unique ?? false)),
     mtu: first?.mtu ?? previous?.mtu ?? 0,
     holdingTime: first ? holdingTime(first, overlay) : (previous?.holdingTime ?? overlay.holdingTime),
@@ -147,19 +140,6 @@ function clientAddress(request: NhrpMessage, cie: Cie): Address {
 
 function addressCode(node: NodeRecord, request: NhrpMessage, cie: Cie): number {
   return isOwn(node, clientAddress(request, cie)) ? cieCode.ok : cieCode.prohibited;
-}
-
-function prefixCode(snapshot: Snapshot, node: NodeRecord, request: NhrpMessage, cie: Cie): number {
-  const address = clientAddress(request, cie);
-  const prefix = prefixOfCie(cie, address);
-  if (prefix === undefined || networkOf(prefix) !== address) return cieCode.prohibited;
-  if (!node.prefixes.some((own) => containsPrefix(own, prefix))) return cieCode.prohibited;
-  // Inside another node's more specific prefix it would take that node's traffic.
-  for (let shorter = lengthOf(prefix); shorter >= 0; shorter--) {
-    const owner = snapshot.claimedPrefixes.get(prefixOf(address, shorter));
-    if (owner !== undefined) return owner === node.id ? cieCode.ok : cieCode.alreadyRegistered;
-  }
-  return cieCode.ok;
 }
 
 function interfacesCode(

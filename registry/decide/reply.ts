@@ -7,7 +7,7 @@ import {
   type NhrpBody,
   type NhrpMessage,
 } from '#proto/model/nhrp.ts';
-import { addressesOf, addressFor } from './node.ts';
+import { addressesOf, addressFor, allowedBy } from './node.ts';
 import type { NodeRecord } from './records.ts';
 import { extensionError, type Server, signed } from './transit.ts';
 
@@ -56,7 +56,9 @@ export function headerError(node: NodeRecord, request: NhrpMessage, server: Serv
 
 /** Its own addresses, and those of the hosts in the networks that it may announce. */
 function speaksFor(node: NodeRecord, address: Address): boolean {
-  return isOwn(node, address) || node.prefixes.some((prefix) => containsAddress(prefix, address));
+  return (
+    isOwn(node, address) || [...node.prefixes, ...allowedBy(node)].some((prefix) => containsAddress(prefix, address))
+  );
 }
 
 export function isOwn(node: NodeRecord, address: Address): boolean {

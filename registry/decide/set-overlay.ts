@@ -30,6 +30,7 @@ const setters: Readonly<Record<string, Setter>> = {
   bfdMultiplier: number(1, 255, (overlay, value) => ({ ...overlay, bfdMultiplier: value })),
   mtu: number(1280, 0xffff, (overlay, value) => ({ ...overlay, mtu: value })),
   maxConnections: number(0, 255, (overlay, value) => ({ ...overlay, maxConnections: value })),
+  prefixLimit: number(1, 4096, (overlay, value) => ({ ...overlay, prefixLimit: value })),
   fallbackTimeSeconds: number(0, 0xffff, (overlay, value) => ({ ...overlay, fallbackTime: seconds(value) })),
 };
 

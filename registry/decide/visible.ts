@@ -1,5 +1,5 @@
 // What operators and nodes see, as rows of CONTRACT.md's JSON.
-import { comparePrefixes, hostPrefix } from '#proto/model/address.ts';
+import { hostPrefix } from '#proto/model/address.ts';
 import type { Timestamp } from '#proto/model/time.ts';
 import { isHeld } from './expire.ts';
 import {
@@ -14,7 +14,7 @@ import {
   remaining,
 } from './node.ts';
 import type { NodeRecord } from './records.ts';
-import { rank } from './rib.ts';
+import { formatPolicyRule } from './set-prefix.ts';
 import type { Snapshot } from './state.ts';
 
 export interface NodeRow {
@@ -36,6 +36,7 @@ export interface NodeRow {
   readonly connected: boolean;
   readonly priority: number;
   readonly cluster: number;
+  readonly policy: readonly string[];
 }
 
 export interface BindingRow {
@@ -48,14 +49,6 @@ export interface BindingRow {
   readonly created: number;
   /** Seconds. */
   readonly expiresIn: number;
-}
-
-export interface RouteRow {
-  readonly prefix: string;
-  readonly node: string;
-  /** 255 best. */
-  readonly preference: number;
-  readonly active: boolean;
 }
 
 /** Hubs first, then by name. */
@@ -88,6 +81,7 @@ function nodeRow(snapshot: Snapshot, node: NodeRecord, now: Timestamp): NodeRow 
     connected: isHeld(snapshot, node.id),
     priority: node.priority,
     cluster: node.cluster,
+    policy: node.policy.map(formatPolicyRule),
   };
 }
 
@@ -109,20 +103,6 @@ export function bindingRows(snapshot: Snapshot, now: Timestamp): BindingRow[] {
     }));
   });
   return rows;
-}
-
-export function routeRows(snapshot: Snapshot, now: Timestamp): RouteRow[] {
-  return [...snapshot.routes.routes()]
-    .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
-    .flatMap((route) => {
-      const best = new Set(rank(snapshot, route.candidates, now).best.map(({ node }) => node));
-      return route.candidates.map(({ node, preference }) => ({
-        prefix: route.prefix,
-        node: snapshot.nodes.get(node)?.name ?? node,
-        preference,
-        active: best.has(node),
-      }));
-    });
 }
 
 function sortedNodes(snapshot: Snapshot): NodeRecord[] {

@@ -12,6 +12,8 @@ import type {
   SetHubResponse,
   SetOverlayRequest,
   SetOverlayResponse,
+  SetPrefixRuleRequest,
+  SetPrefixRuleResponse,
   Token,
 } from '#proto/gen/dmwg/v1/admin.ts';
 import { fingerprint } from '#proto/kit/certificate.ts';
@@ -25,6 +27,7 @@ import { transaction } from '#registry/decide/node.ts';
 import type { TokenRecord } from '#registry/decide/records.ts';
 import { findNode, removeNode } from '#registry/decide/removal.ts';
 import { setHub } from '#registry/decide/set-hub.ts';
+import { formatPolicyRule, setPrefixRule } from '#registry/decide/set-prefix.ts';
 import { setOverlay } from '#registry/decide/set-overlay.ts';
 import type { Authenticate } from './caller.ts';
 import { decideAndCommit } from './commit.ts';
@@ -64,6 +67,7 @@ export function adminService(context: RegistryContext, authenticate: Authenticat
     revokeNode: unary(context, authenticate, admins, (request) => revokeNode(context, request)),
     setOverlay: unary(context, authenticate, admins, (request) => changeOverlay(context, request)),
     setHub: unary(context, authenticate, admins, (request) => changeHub(context, request)),
+    setPrefixRule: unary(context, authenticate, admins, (request) => changePrefixRule(context, request)),
     followNhrp: followNhrp(context, authenticate),
   };
 }
@@ -159,6 +163,19 @@ export async function changeHub(context: RegistryContext, request: SetHubRequest
   const { id, name, priority, cluster } = changed.value.node;
   context.events.add('hub.changed', name, `${request.key} = ${request.value}`);
   return ok({ id, name, priority, cluster });
+}
+
+async function changePrefixRule(
+  context: RegistryContext,
+  request: SetPrefixRuleRequest,
+): Promise<Result<SetPrefixRuleResponse>> {
+  const changed = await decideAndCommit(context.store, (snapshot) =>
+    setPrefixRule(snapshot, request, context.clock.date()),
+  );
+  if (!changed.ok) return changed;
+  const { id, name, policy } = changed.value.node;
+  context.events.add('node.policy', name, `${request.action} ${request.rule}${request.shared ? ' shared' : ''}`);
+  return ok({ id, name, policy: policy.map(formatPolicyRule) });
 }
 
 function tokenMessage(token: TokenRecord): Token {

@@ -56,12 +56,17 @@ export class Complaints {
   }
 }
 
+/** Of what was refused at once. */
+const mostShown = 8;
+
 /** What a refusal says, in a few words. */
 export function refusalText(body: NhrpMessage['body']): string {
   if (body.type === 'error-indication') return `error ${String(body.code)}`;
   if (!('cies' in body)) return '';
   const refused = body.cies.filter((one) => one.code !== cieCode.ok);
-  return refused
-    .map((one) => `${one.protocolAddress ?? '?'}/${String(one.prefixLength)}: code ${String(one.code)}`)
-    .join(', ');
+  const shown = refused
+    .slice(0, mostShown)
+    .map((one) => `${one.protocolAddress ?? '?'}/${String(one.prefixLength)}: code ${String(one.code)}`);
+  const left = refused.length - shown.length;
+  return [...shown, ...(left > 0 ? [`${String(left)} more`] : [])].join(', ');
 }

@@ -3,7 +3,8 @@ import type { GetCountersRequest, GetCountersResponse, Overlay, QueryServiceServ
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import type { OverlayRecord } from '#registry/decide/records.ts';
 import { findNode } from '#registry/decide/removal.ts';
-import { bindingRows, nodeRows, routeRows } from '#registry/decide/visible.ts';
+import { bindingRows, nodeRows } from '#registry/decide/visible.ts';
+import { routeRows } from '#registry/decide/visible-routes.ts';
 import { type Authenticate, onceReady } from './caller.ts';
 import type { RegistryContext } from './context.ts';
 import type { Sessions } from './sessions.ts';
@@ -29,6 +30,7 @@ export function queryService(
             prefixes: [...row.prefixes],
             endpoints: [...row.endpoints],
             tags: [...row.tags],
+            policy: [...row.policy],
             registeredAtMs: BigInt(registeredAt),
             expiresInSeconds: expiresIn,
           })),
@@ -49,7 +51,11 @@ export function queryService(
       ),
     ),
     listRoutes: unary(context, ready, readers, (_, caller) =>
-      turns.pass(caller, () => ok({ routes: routeRows(store.snapshot(), clock.held()) })),
+      turns.pass(caller, () =>
+        ok({
+          routes: routeRows(store.snapshot(), clock.held()).map(({ age, ...row }) => ({ ...row, ageSeconds: age })),
+        }),
+      ),
     ),
     // Also without data: the events say what became of it.
     listEvents: unary(context, authenticate, readers, () =>
@@ -108,5 +114,6 @@ export function overlayMessage(overlay: OverlayRecord): Overlay {
     mtu: overlay.mtu,
     maxConnections: overlay.maxConnections,
     fallbackTimeSeconds: overlay.fallbackTime,
+    prefixLimit: overlay.prefixLimit,
   };
 }

@@ -52,6 +52,7 @@ export function overlaySeed(config: RegistryConfig): OverlayRecord {
     mtu: config.mtu,
     maxConnections: config.maxConnections,
     fallbackTime: config.fallbackTime,
+    prefixLimit: 1000,
   };
 }
 

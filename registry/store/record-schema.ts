@@ -8,6 +8,8 @@ import type {
   NodeRecord,
   ObservedRecord,
   OverlayRecord,
+  PolicyRule,
+  RefusedAnnouncement,
   ReplicaRecord,
   RevocationRecord,
   SessionRecord,
@@ -58,6 +60,15 @@ export const overlaySchema: z.ZodType<OverlayRecord> = z.strictObject({
   mtu: count,
   maxConnections: z.int().min(0).max(255).default(0),
   fallbackTime: seconds.default(30 as Seconds),
+  prefixLimit: z.int().min(1).max(4096).default(1000),
+});
+
+const policySchema: z.ZodType<PolicyRule> = z.strictObject({
+  action: z.enum(['allow', 'deny']),
+  prefix,
+  least: z.int().min(0).max(128),
+  most: z.int().min(0).max(128),
+  shared: z.boolean(),
 });
 
 export const nodeSchema: z.ZodType<NodeRecord> = z.strictObject({
@@ -72,6 +83,7 @@ export const nodeSchema: z.ZodType<NodeRecord> = z.strictObject({
   priority: z.int().min(0).max(255),
   cluster: z.int().min(0).max(255).default(0),
   createdAt: timestamp,
+  policy: z.array(policySchema).default([]),
 });
 
 const interfaceSchema: z.ZodType<NodeInterface> = z.strictObject({
@@ -89,10 +101,18 @@ const announcementSchema: z.ZodType<Announcement> = z.strictObject({
   since: timestamp,
 });
 
+const refusedSchema: z.ZodType<RefusedAnnouncement> = z.strictObject({
+  prefix,
+  preference: z.int().min(0).max(255),
+  since: timestamp,
+  reason: z.string(),
+});
+
 const binding = z.strictObject({
   node: nodeId,
   interfaces: z.array(interfaceSchema),
   announcements: z.array(announcementSchema),
+  refused: z.array(refusedSchema).default([]),
   unique: z.boolean(),
   mtu: count,
   holdingTime: seconds,

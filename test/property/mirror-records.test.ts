@@ -47,6 +47,18 @@ const put: fc.Arbitrary<Put> = fc.oneof(
           priority: fc.integer({ min: 0, max: 255 }),
           cluster: fc.integer({ min: 0, max: 255 }),
           createdAt: moment,
+          policy: few(
+            fc.record(
+              {
+                action: fc.constantFrom('allow' as const, 'deny' as const),
+                prefix,
+                least: fc.nat(128),
+                most: fc.nat(128),
+                shared: fc.boolean(),
+              },
+              options,
+            ),
+          ),
         },
         options,
       ),
@@ -72,6 +84,9 @@ const put: fc.Arbitrary<Put> = fc.oneof(
           ),
           announcements: few(
             fc.record({ prefix, preference: fc.integer({ min: 0, max: 255 }), since: moment }, options),
+          ),
+          refused: few(
+            fc.record({ prefix, preference: fc.integer({ min: 0, max: 255 }), since: moment, reason: word }, options),
           ),
           unique: fc.boolean(),
           mtu: natural,
@@ -154,7 +169,7 @@ test('a record reads back, with the request that wrote it', () => {
 });
 
 /** Fields that came later: what was written before them is read with their defaults. */
-const later = new Set(['maxConnections', 'fallbackTime', 'cluster', 'public']);
+const later = new Set(['maxConnections', 'fallbackTime', 'prefixLimit', 'cluster', 'policy', 'refused', 'public']);
 const laterOfRevocation = new Set(['address', 'address6', 'prefixes']);
 
 test('a record with a part missing, added or out of its range is refused, and never throws', () => {

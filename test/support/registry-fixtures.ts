@@ -53,6 +53,7 @@ export function overlayRecord(parts: Partial<OverlayRecord> = {}): OverlayRecord
     mtu: 1420,
     maxConnections: 0,
     fallbackTime: seconds(30),
+    prefixLimit: 1000,
     ...parts,
   };
 }
@@ -70,6 +71,7 @@ export function nodeRecord(number: number, parts: Partial<NodeRecord> = {}): Nod
     priority: 0,
     cluster: 0,
     createdAt: at(0),
+    policy: [],
     ...parts,
   };
 }
@@ -91,6 +93,7 @@ export function bindingRecord(
     node: nodeId(number),
     interfaces: [multipoint(`node-${String(number)}`)],
     announcements: prefixes.map((one) => ({ prefix: one, preference: 0, since: at(0) })),
+    refused: [],
     unique: true,
     mtu: 1420,
     holdingTime: seconds(7200),

@@ -6,7 +6,7 @@ import { isSafe } from '#agent/decide/pass.ts';
 import type { Prefix } from '#proto/model/address.ts';
 import type { LearnedRoute } from '#proto/model/route.ts';
 import type { RegistryMessage } from '#proto/model/session.ts';
-import { config, hubPeer, hubs, key, nodeId, nodeName, prefix, Story } from '#test/support/agent-story.ts';
+import { address, config, hubPeer, hubs, key, nodeId, nodeName, prefix, Story } from '#test/support/agent-story.ts';
 
 type RouteSync = Extract<RegistryMessage, { type: 'route-sync' }>;
 
@@ -72,4 +72,57 @@ test('a hub that was not told what is announced leaves what is there', () => {
   assert.equal(isSafe(story.state, desiredHost(story.state), change), false);
   tell(story, [], { snapshot: true });
   assert.equal(isSafe(story.state, desiredHost(story.state), change), true);
+});
+
+/** A hub with the spokes c and d, both behind 10.7.0.0/16. */
+function site(preferences: readonly [number, number]): Story {
+  const story = new Story('hub');
+  const message = { type: 'overlay-config', config: { ...config, hubs: [], prefixes: [] } } as const;
+  story.tell({ kind: 'message', message });
+  const other = {
+    ...hubPeer(),
+    node: nodeId('d'),
+    address: address('10.9.0.12'),
+    interfaces: [{ kind: 'hub-tunnel', publicKey: key('Q'), hub: nodeId('a'), endpoints: [] }] as const,
+  };
+  const sync = { type: 'peer-sync', snapshot: true, remove: [], complete: true } as const;
+  story.tell({ kind: 'message', message: { ...sync, upsert: [hubPeer(), other] } });
+  const [{ prefix: shared, origins }] = [route('10.7.0.0/16', 'c', 'd')];
+  const ranked = origins.map((one, index) => ({ ...one, preference: preferences[index] ?? 0 }));
+  tell(story, [{ prefix: shared, origins: ranked }], { snapshot: true });
+  return story;
+}
+
+/** The keys of the peers that carry 10.7.0.0/16. */
+function carriers(story: Story): string[] {
+  const peers = desiredHost(story.state).interfaces.get('dmwg0')?.peers ?? new Map<string, never>();
+  return [...peers.values()].filter((peer) => peer.allowedIps.has(prefix('10.7.0.0/16'))).map((peer) => peer.publicKey);
+}
+
+test('of two spokes with one prefix a hub gives it to the better one that is Up, and back after a while', () => {
+  const story = site([200, 100]);
+  assert.deepEqual(carriers(story), [key('P')], 'nobody is Up: by preference');
+  story.bfd(`spoke:${nodeId('d')}`, 'up');
+  assert.deepEqual(carriers(story), [key('Q')]);
+  story.bfd(`spoke:${nodeId('c')}`, 'up');
+  assert.deepEqual(carriers(story), [key('Q')]);
+  story.wait(3000);
+  assert.deepEqual(carriers(story), [key('P')], 'the better one has been Up for a while');
+  story.bfd(`spoke:${nodeId('c')}`, 'down');
+  assert.deepEqual(carriers(story), [key('Q')], 'at once');
+  story.bfd(`spoke:${nodeId('d')}`, 'down');
+  assert.deepEqual(carriers(story), [key('Q')], 'nobody is known to be better');
+});
+
+test('between equal ones who has it keeps it', () => {
+  const story = site([0, 0]);
+  story.bfd(`spoke:${nodeId('d')}`, 'up');
+  story.bfd(`spoke:${nodeId('c')}`, 'up');
+  story.wait(10_000);
+  assert.deepEqual(carriers(story), [key('Q')]);
+  story.bfd(`spoke:${nodeId('d')}`, 'down');
+  assert.deepEqual(carriers(story), [key('P')]);
+  story.bfd(`spoke:${nodeId('d')}`, 'up');
+  story.wait(10_000);
+  assert.deepEqual(carriers(story), [key('P')]);
 });

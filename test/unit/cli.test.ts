@@ -44,6 +44,7 @@ const node: NodeView = {
   address: '10.100.0.2',
   address6: null,
   prefixes: [],
+  policy: [],
   endpoints: [{ address: '192.168.7.1:51820', kind: 'claimed' }],
   registered: true,
   registeredAt: '2024-01-01T00:00:00.000Z',

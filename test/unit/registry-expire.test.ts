@@ -10,7 +10,8 @@ import { commonConfig, overlayConfig } from '#registry/decide/overlay-config.ts'
 import { purgeByNode } from '#registry/decide/purge.ts';
 import type { Put } from '#registry/decide/state.ts';
 import { setOverlay } from '#registry/decide/set-overlay.ts';
-import { bindingRows, nodeRows, routeRows } from '#registry/decide/visible.ts';
+import { bindingRows, nodeRows } from '#registry/decide/visible.ts';
+import { routeRows } from '#registry/decide/visible-routes.ts';
 import { createMemoryStore, type MemoryStore } from '#test/support/memory-store.ts';
 import {
   address,
@@ -210,6 +211,7 @@ test('the least and the most of every setting is something that a node can read'
     bfdMultiplier: ['1', '255'],
     mtu: ['1280', '65535'],
     maxConnections: ['0', '255'],
+    prefixLimit: ['1', '4096'],
     fallbackTimeSeconds: ['0', '65535'],
   };
   const unknown = setOverlay(overlayRecord(), '', '');

@@ -148,7 +148,13 @@ for (const [what, request, code] of refusals) {
     assert.deepEqual(codes(outcome), [code]);
     assert.ok(outcome.reply.body.type === 'registration-reply');
     assert.equal(outcome.reply.body.cies[0]?.holdingTime, 0);
-    assert.equal(outcome.transaction, undefined);
+    const [put] = outcome.transaction?.put ?? [];
+    const bound = put?.kind === 'binding' ? put.record : bindingRecord(1);
+    assert.deepEqual(
+      { ...bound, refused: [], agentVersion: 'test' },
+      bindingRecord(1),
+      'only the refusal is remembered',
+    );
   });
 }
 
@@ -178,7 +184,13 @@ for (const [what, request, code] of errors) {
     assert.ok(outcome.reply.body.type === 'error-indication');
     assert.equal(outcome.reply.body.code, code);
     assert.equal(outcome.reply.requestId, request.requestId);
-    assert.equal(outcome.transaction, undefined);
+    const [put] = outcome.transaction?.put ?? [];
+    const bound = put?.kind === 'binding' ? put.record : bindingRecord(1);
+    assert.deepEqual(
+      { ...bound, refused: [], agentVersion: 'test' },
+      bindingRecord(1),
+      'only the refusal is remembered',
+    );
   });
 }
 

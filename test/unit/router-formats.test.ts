@@ -27,6 +27,7 @@ const hub: NodeView = {
   address: '10.100.0.1',
   address6: 'fd00:100::1',
   prefixes: ['172.20.0.0/16'],
+  policy: [],
   endpoints: [{ address: '192.0.2.1:51820', kind: 'claimed' }],
   registered: true,
   registeredAt: ago(100_000),

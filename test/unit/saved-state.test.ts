@@ -27,6 +27,7 @@ const bare: Saved = {
   peers: undefined,
   routes: undefined,
   registries: [],
+  carriers: [],
 };
 
 test('what is saved without a configuration and without peers is read back', () => {

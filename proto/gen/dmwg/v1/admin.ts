@@ -187,6 +187,8 @@ export interface Node {
   priority: number;
   /** Of a hub. */
   cluster: number;
+  /** Rules about what it may announce: "allow 10.0.0.0/8 le 24 shared". */
+  policy: string[];
 }
 
 export interface NodeEndpoint {
@@ -224,7 +226,14 @@ export interface Route {
   prefix: string;
   node: string;
   preference: number;
+  /** It gets the prefix's traffic, or a share of it. */
   active: boolean;
+  /** Since it was announced so. */
+  ageSeconds: number;
+  /** "active", "backup" or "rejected". */
+  state: string;
+  /** Why. */
+  reason: string;
 }
 
 export interface ListEventsRequest {
@@ -266,6 +275,8 @@ export interface Overlay {
   maxConnections: number;
   /** How long a better hub must be Up before it takes its place back. */
   fallbackTimeSeconds: number;
+  /** Prefixes that one node may announce. */
+  prefixLimit: number;
 }
 
 export interface SetOverlayRequest {
@@ -276,6 +287,24 @@ export interface SetOverlayRequest {
 
 export interface SetOverlayResponse {
   overlay: Overlay | undefined;
+}
+
+export interface SetPrefixRuleRequest {
+  /** Name or id. */
+  node: string;
+  /** "allow", "deny", or "remove". */
+  action: string;
+  /** "PREFIX [ge BITS] [le BITS]". */
+  rule: string;
+  /** Of "allow": other nodes with such a rule may announce the same prefix. */
+  shared: boolean;
+}
+
+export interface SetPrefixRuleResponse {
+  id: string;
+  name: string;
+  /** All of the node's rules. */
+  policy: string[];
 }
 
 export interface SetHubRequest {
@@ -548,6 +577,7 @@ function createBaseNode(): Node {
     connected: false,
     priority: 0,
     cluster: 0,
+    policy: [],
   };
 }
 
@@ -603,6 +633,9 @@ export const Node: MessageFns<Node> = {
     }
     if (message.cluster !== 0) {
       writer.uint32(128).uint32(message.cluster);
+    }
+    for (const v of message.policy) {
+      writer.uint32(138).string(v!);
     }
     return writer;
   },
@@ -748,6 +781,14 @@ export const Node: MessageFns<Node> = {
             message.cluster = reader.uint32();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.policy.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -792,6 +833,7 @@ export const Node: MessageFns<Node> = {
       connected: isSet(object.connected) ? globalThis.Boolean(object.connected) : false,
       priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
       cluster: isSet(object.cluster) ? globalThis.Number(object.cluster) : 0,
+      policy: globalThis.Array.isArray(object?.policy) ? object.policy.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -845,6 +887,9 @@ export const Node: MessageFns<Node> = {
     if (message.cluster !== 0) {
       obj.cluster = Math.round(message.cluster);
     }
+    if (message.policy?.length) {
+      obj.policy = message.policy;
+    }
     return obj;
   },
 
@@ -871,6 +916,7 @@ export const Node: MessageFns<Node> = {
     message.connected = object.connected ?? false;
     message.priority = object.priority ?? 0;
     message.cluster = object.cluster ?? 0;
+    message.policy = object.policy?.map((e) => e) || [];
     return message;
   },
 };
@@ -1393,7 +1439,7 @@ export const ListRoutesResponse: MessageFns<ListRoutesResponse> = {
 };
 
 function createBaseRoute(): Route {
-  return { prefix: "", node: "", preference: 0, active: false };
+  return { prefix: "", node: "", preference: 0, active: false, ageSeconds: 0, state: "", reason: "" };
 }
 
 export const Route: MessageFns<Route> = {
@@ -1409,6 +1455,15 @@ export const Route: MessageFns<Route> = {
     }
     if (message.active !== false) {
       writer.uint32(32).bool(message.active);
+    }
+    if (message.ageSeconds !== 0) {
+      writer.uint32(40).uint32(message.ageSeconds);
+    }
+    if (message.state !== "") {
+      writer.uint32(50).string(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(58).string(message.reason);
     }
     return writer;
   },
@@ -1458,6 +1513,30 @@ export const Route: MessageFns<Route> = {
             message.active = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ageSeconds = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1476,6 +1555,13 @@ export const Route: MessageFns<Route> = {
       node: isSet(object.node) ? globalThis.String(object.node) : "",
       preference: isSet(object.preference) ? globalThis.Number(object.preference) : 0,
       active: isSet(object.active) ? globalThis.Boolean(object.active) : false,
+      ageSeconds: isSet(object.ageSeconds)
+        ? globalThis.Number(object.ageSeconds)
+        : isSet(object.age_seconds)
+        ? globalThis.Number(object.age_seconds)
+        : 0,
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
     };
   },
 
@@ -1493,6 +1579,15 @@ export const Route: MessageFns<Route> = {
     if (message.active !== false) {
       obj.active = message.active;
     }
+    if (message.ageSeconds !== 0) {
+      obj.ageSeconds = Math.round(message.ageSeconds);
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
     return obj;
   },
 
@@ -1505,6 +1600,9 @@ export const Route: MessageFns<Route> = {
     message.node = object.node ?? "";
     message.preference = object.preference ?? 0;
     message.active = object.active ?? false;
+    message.ageSeconds = object.ageSeconds ?? 0;
+    message.state = object.state ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };
@@ -1885,6 +1983,7 @@ function createBaseOverlay(): Overlay {
     mtu: 0,
     maxConnections: 0,
     fallbackTimeSeconds: 0,
+    prefixLimit: 0,
   };
 }
 
@@ -1931,6 +2030,9 @@ export const Overlay: MessageFns<Overlay> = {
     }
     if (message.fallbackTimeSeconds !== 0) {
       writer.uint32(112).uint32(message.fallbackTimeSeconds);
+    }
+    if (message.prefixLimit !== 0) {
+      writer.uint32(120).uint32(message.prefixLimit);
     }
     return writer;
   },
@@ -2060,6 +2162,14 @@ export const Overlay: MessageFns<Overlay> = {
             message.fallbackTimeSeconds = reader.uint32();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.prefixLimit = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2122,6 +2232,11 @@ export const Overlay: MessageFns<Overlay> = {
         : isSet(object.fallback_time_seconds)
         ? globalThis.Number(object.fallback_time_seconds)
         : 0,
+      prefixLimit: isSet(object.prefixLimit)
+        ? globalThis.Number(object.prefixLimit)
+        : isSet(object.prefix_limit)
+        ? globalThis.Number(object.prefix_limit)
+        : 0,
     };
   },
 
@@ -2169,6 +2284,9 @@ export const Overlay: MessageFns<Overlay> = {
     if (message.fallbackTimeSeconds !== 0) {
       obj.fallbackTimeSeconds = Math.round(message.fallbackTimeSeconds);
     }
+    if (message.prefixLimit !== 0) {
+      obj.prefixLimit = Math.round(message.prefixLimit);
+    }
     return obj;
   },
 
@@ -2191,6 +2309,7 @@ export const Overlay: MessageFns<Overlay> = {
     message.mtu = object.mtu ?? 0;
     message.maxConnections = object.maxConnections ?? 0;
     message.fallbackTimeSeconds = object.fallbackTimeSeconds ?? 0;
+    message.prefixLimit = object.prefixLimit ?? 0;
     return message;
   },
 };
@@ -2345,6 +2464,224 @@ export const SetOverlayResponse: MessageFns<SetOverlayResponse> = {
     message.overlay = (object.overlay !== undefined && object.overlay !== null)
       ? Overlay.fromPartial(object.overlay)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseSetPrefixRuleRequest(): SetPrefixRuleRequest {
+  return { node: "", action: "", rule: "", shared: false };
+}
+
+export const SetPrefixRuleRequest: MessageFns<SetPrefixRuleRequest> = {
+  encode(message: SetPrefixRuleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.action !== "") {
+      writer.uint32(18).string(message.action);
+    }
+    if (message.rule !== "") {
+      writer.uint32(26).string(message.rule);
+    }
+    if (message.shared !== false) {
+      writer.uint32(32).bool(message.shared);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetPrefixRuleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetPrefixRuleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.shared = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetPrefixRuleRequest {
+    return {
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      action: isSet(object.action) ? globalThis.String(object.action) : "",
+      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
+      shared: isSet(object.shared) ? globalThis.Boolean(object.shared) : false,
+    };
+  },
+
+  toJSON(message: SetPrefixRuleRequest): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.action !== "") {
+      obj.action = message.action;
+    }
+    if (message.rule !== "") {
+      obj.rule = message.rule;
+    }
+    if (message.shared !== false) {
+      obj.shared = message.shared;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SetPrefixRuleRequest>, I>>(base?: I): SetPrefixRuleRequest {
+    return SetPrefixRuleRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetPrefixRuleRequest>, I>>(object: I): SetPrefixRuleRequest {
+    const message = createBaseSetPrefixRuleRequest();
+    message.node = object.node ?? "";
+    message.action = object.action ?? "";
+    message.rule = object.rule ?? "";
+    message.shared = object.shared ?? false;
+    return message;
+  },
+};
+
+function createBaseSetPrefixRuleResponse(): SetPrefixRuleResponse {
+  return { id: "", name: "", policy: [] };
+}
+
+export const SetPrefixRuleResponse: MessageFns<SetPrefixRuleResponse> = {
+  encode(message: SetPrefixRuleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    for (const v of message.policy) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetPrefixRuleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetPrefixRuleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.policy.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetPrefixRuleResponse {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      policy: globalThis.Array.isArray(object?.policy) ? object.policy.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: SetPrefixRuleResponse): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.policy?.length) {
+      obj.policy = message.policy;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SetPrefixRuleResponse>, I>>(base?: I): SetPrefixRuleResponse {
+    return SetPrefixRuleResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetPrefixRuleResponse>, I>>(object: I): SetPrefixRuleResponse {
+    const message = createBaseSetPrefixRuleResponse();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.policy = object.policy?.map((e) => e) || [];
     return message;
   },
 };
@@ -4485,6 +4822,17 @@ export const AdminServiceService = {
     responseSerialize: (value: SetHubResponse): Buffer => Buffer.from(SetHubResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetHubResponse => SetHubResponse.decode(value),
   },
+  /** What a node may announce; what it announces follows at once. */
+  setPrefixRule: {
+    path: "/dmwg.v1.AdminService/SetPrefixRule" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetPrefixRuleRequest): Buffer => Buffer.from(SetPrefixRuleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetPrefixRuleRequest => SetPrefixRuleRequest.decode(value),
+    responseSerialize: (value: SetPrefixRuleResponse): Buffer =>
+      Buffer.from(SetPrefixRuleResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetPrefixRuleResponse => SetPrefixRuleResponse.decode(value),
+  },
   /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
   followNhrp: {
     path: "/dmwg.v1.AdminService/FollowNhrp" as const,
@@ -4507,6 +4855,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   revokeNode: handleUnaryCall<RevokeNodeRequest, RevokeNodeResponse>;
   setOverlay: handleUnaryCall<SetOverlayRequest, SetOverlayResponse>;
   setHub: handleUnaryCall<SetHubRequest, SetHubResponse>;
+  /** What a node may announce; what it announces follows at once. */
+  setPrefixRule: handleUnaryCall<SetPrefixRuleRequest, SetPrefixRuleResponse>;
   /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
   followNhrp: handleServerStreamingCall<FollowNhrpRequest, FollowNhrpResponse>;
 }
@@ -4618,6 +4968,22 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetHubResponse) => void,
+  ): ClientUnaryCall;
+  /** What a node may announce; what it announces follows at once. */
+  setPrefixRule(
+    request: SetPrefixRuleRequest,
+    callback: (error: ServiceError | null, response: SetPrefixRuleResponse) => void,
+  ): ClientUnaryCall;
+  setPrefixRule(
+    request: SetPrefixRuleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetPrefixRuleResponse) => void,
+  ): ClientUnaryCall;
+  setPrefixRule(
+    request: SetPrefixRuleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetPrefixRuleResponse) => void,
   ): ClientUnaryCall;
   /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
   followNhrp(request: FollowNhrpRequest, options?: Partial<CallOptions>): ClientReadableStream<FollowNhrpResponse>;
