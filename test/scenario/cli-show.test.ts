@@ -15,6 +15,8 @@ const binding = {
   expiresInSeconds: 7100,
 };
 
+const why = { ageSeconds: 7, state: 'active', reason: 'no other' };
+
 const overlay = {
   name: 'lab',
   phase: 1,
@@ -30,6 +32,7 @@ const overlay = {
   mtu: 1420,
   maxConnections: 0,
   fallbackTimeSeconds: 30,
+  prefixLimit: 1000,
 };
 
 const resolved = {
@@ -72,7 +75,9 @@ test('show prints the promised fields, through the socket and through the profil
   await using registry = await startRegistry(dir.path, {
     listNodes: () => ({ nodes: [spoke] }),
     listBindings: () => ({ bindings: [binding] }),
-    listRoutes: () => ({ routes: [{ prefix: '192.168.7.0/24', node: 'spoke1', preference: 255, active: true }] }),
+    listRoutes: () => ({
+      routes: [{ prefix: '192.168.7.0/24', node: 'spoke1', preference: 255, active: true, ...why }],
+    }),
     listEvents: () => ({ events: [{ timeMs: 1n, kind: 'node.registered', node: 'spoke1', detail: '\u001b[31mred' }] }),
     getOverlay: () => ({ overlay }),
   });
@@ -90,6 +95,7 @@ test('show prints the promised fields, through the socket and through the profil
       address: '10.100.0.2',
       address6: null,
       prefixes: ['192.168.7.0/24'],
+      policy: [],
       endpoints: spoke.endpoints,
       registered: true,
       registeredAt: '2023-11-14T22:13:20.000Z',
