@@ -18,13 +18,13 @@ test('the LAN of a site with two routers moves to the backup, and back', async (
   const a2 = { attach: { 'home-a': '192.168.11.3/24', 'office-a': '10.10.1.2/24' }, gateway: '192.168.11.1' };
   const lab = await createLab({ ...world, hosts: { ...world.hosts, a2 } });
   t.after(() => lab.dispose());
-  const overlay = await createOverlay(lab, { init: ['--phase', '1'] });
+  const overlay = await createOverlay(lab, { init: ['--pool', '10.77.0.0/24', '--phase', '1'] });
   t.after(() => overlay.dispose());
   await overlay.join('hub', { role: 'hub', endpoint: hubEndpoint });
-  const preferring = (preference: number) => (yaml: string) =>
-    `${yaml.replace(/^ {2}prefixes:\n( {4}- .*\n)+/m, '')}routing: {connected: [{interface: office-a, preference: ${String(preference)}}]}\n`;
-  const a = await overlay.join('a', { prefixes: [officeA], configure: preferring(200) });
-  await overlay.join('a2', { configure: preferring(100) });
+  const preferring = (preference: number, other: string) => (yaml: string) =>
+    `${yaml.replace(/^ {2}prefixes:\n( {4}- .*\n)+/m, '')}routing: {site: [${other}], static: [{prefix: ${officeA}, preference: ${String(preference)}}]}\n`;
+  const a = await overlay.join('a', { prefixes: [officeA], configure: preferring(200, 'a2') });
+  await overlay.join('a2', { configure: preferring(100, 'a') });
   const c = await overlay.join('c');
   await overlay.settled();
   const within = { within: 30_000 * slowness, every: 50, explain: () => lab.state() };
@@ -58,22 +58,16 @@ test('the LAN of a site with two routers moves to the backup, and back', async (
 
   await t.test('the better router dies: the hub gives the LAN to the other one by itself', async () => {
     const died = Date.now();
-    await lab.cut('nat-a', 'hub').catch(() => undefined);
-    await a.kill();
+    await a.stop('SIGKILL');
     await leaveBy('10.10.1.2');
-    t.diagnostic(`back after ${(await answered('the backup carries it', died + 300)) - died} ms`);
+    t.diagnostic(`back after ${((await answered('the backup carries it', died + 300)) - died).toFixed(0)} ms`);
     await become('the registry knows it', ['a2 active', 'a backup']);
   });
 
   await t.test('it comes back, and takes the LAN again', async () => {
     await a.start();
     await become('the better one is active', ['a active', 'a2 backup']);
-    const carrier = async (): Promise<boolean> => {
-      await leaveBy('10.10.1.1');
-      const seen = await lab.host('pc-a').runAny(['true']);
-      return seen.code === 0;
-    };
-    assert.ok(await carrier());
+    await leaveBy('10.10.1.1');
     await answered('it carries traffic again', Date.now() + 4000);
   });
   await pinging.finish();
