@@ -48,7 +48,12 @@ export interface World {
 }
 
 export const examples = new URL('../../deploy/examples/', import.meta.url);
-const daemons: Readonly<Record<Protocol, FrrDaemon>> = { ospf: 'ospfd', ospf6: 'ospf6d', eigrp: 'eigrpd', bgp: 'bgpd' };
+export const daemons: Readonly<Record<Protocol, readonly FrrDaemon[]>> = {
+  ospf: ['bfdd', 'ospfd'],
+  ospf6: ['ospf6d'],
+  eigrp: ['eigrpd'],
+  bgp: ['bgpd'],
+};
 
 export async function createWorld(t: TestContext): Promise<World> {
   const lab = await createLab({
@@ -56,20 +61,19 @@ export async function createWorld(t: TestContext): Promise<World> {
       registry: { attach: { internet: registryAddress } },
       hub: { attach: { internet: hubAddress } },
       a: { attach: { internet: '198.51.100.11', 'lan-a': '10.1.0.1/24' }, forwards: true },
+      a2: { attach: { internet: '198.51.100.12', 'lan-a': '10.1.0.2/24' }, forwards: true },
       b: { attach: { internet: '198.51.100.13', 'lan-b': '10.2.0.1/24' }, forwards: true },
       ra: { attach: { 'lan-a': '10.1.0.9/24', 'net-a': '10.1.255.1/24' }, forwards: true },
       rb: { attach: { 'lan-b': '10.2.0.9/24', 'net-b': '10.2.255.1/24' }, forwards: true },
     },
   });
   t.after(() => lab.dispose());
-  for (const name of ['a', 'b', 'ra', 'rb'] as const) await nameInterfaces(lab.host(name));
+  for (const name of ['a', 'a2', 'b', 'ra', 'rb'] as const) await nameInterfaces(lab.host(name));
   const pools = ['--pool', '100.64.0.0/24', '--pool6', 'fd00:100::/64'];
   const overlay = await createOverlay(lab, { init: [...pools, '--idle-timeout', '600s'] });
   t.after(() => overlay.dispose());
   const hub = await overlay.join('hub', { role: 'hub', endpoint: hubEndpoint });
-  const routing = await readFile(new URL('agent/routing.yaml', examples), 'utf8');
-  // The token allows these; what of them is announced, the kernel says.
-  const configure = (agentYaml: string): string => agentYaml.replace(/^ {2}prefixes:\n( {4}- .*\n)+/m, '') + routing;
+  const configure = importing(await readFile(new URL('agent/routing.yaml', examples), 'utf8'));
   const [inA, inB] = [
     ['10.1.0.0/16', 'fd00:10:1::/48'],
     ['10.2.0.0/16', 'fd00:10:2::/48'],
@@ -78,6 +82,12 @@ export async function createWorld(t: TestContext): Promise<World> {
   const b = await overlay.join('b', { prefixes: inB, configure });
   await overlay.settled();
   return { lab, overlay, hub, a, b, ra: lab.host('ra'), rb: lab.host('rb') };
+}
+
+/** Gives agent.yaml this section of routing. The token allows prefixes; what of them is announced, the kernel says. */
+export function importing(routing: string): (agentYaml: string) => string {
+  return (agentYaml) =>
+    agentYaml.replace(/^ {2}prefixes:\n( {4}- .*\n)+/m, '').replace(/^# A section[^]*$/m, '') + routing;
 }
 
 /** eth1 is the LAN, eth2 what is behind it, as the examples say. */
@@ -121,12 +131,12 @@ export async function startBranch(
   // The host is made ready as the comments of an example say.
   for (const [, words = ''] of config.matchAll(/^! {3}ip (.*)$/gm)) await prepare(own, words.split(' '));
   return Promise.all([
-    suite === 'frr' ? startFrr(own, { config, daemons: [daemons[protocol]] }) : startBird(own, config),
-    startFrr(world[`r${branch}`], { config: inLan, daemons: [daemons[protocol]] }),
+    suite === 'frr' ? startFrr(own, { config, daemons: daemons[protocol] }) : startBird(own, config),
+    startFrr(world[`r${branch}`], { config: inLan, daemons: daemons[protocol] }),
   ]);
 }
 
-async function example(branch: Branch, name: string): Promise<string> {
+export async function example(branch: Branch, name: string): Promise<string> {
   const text = await readFile(new URL(`${name}.conf`, examples), 'utf8');
   return branch === 'a' ? text : text.replaceAll('10.1.', '10.2.');
 }

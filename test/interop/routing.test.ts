@@ -21,6 +21,7 @@ import {
   startBranch,
   type World,
 } from './routing-world.ts';
+import { siteBackup } from './site-backup.ts';
 
 const routesShown = z.array(z.object({ prefix: z.string(), node: z.string() }));
 
@@ -50,6 +51,8 @@ test('LANs join by their routing protocols', async (t) => {
       }
     });
   }
+
+  await t.test('two routers in one branch', (subtest) => siteBackup(subtest, world, number + 1));
 });
 
 /**
