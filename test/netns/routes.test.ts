@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Agent } from '#test/support/lab/agent.ts';
 import { createLab } from '#test/support/lab/lab.ts';
-import { hubEndpoint, pcA, pcB, sites } from '#test/support/lab/worlds.ts';
+import { hubEndpoint, pcA, sites } from '#test/support/lab/worlds.ts';
 import { slowness, until } from '#test/support/poll.ts';
 import { createOverlay } from '#test/support/programs.ts';
 
@@ -66,6 +66,57 @@ test('routes of the kernel are announced as they come and go', async (t) => {
     await a.host.run(['ip', 'route', 'del', ...route]);
     await until('b has it no longer', async () => !(await routed('10.20.5.0/24')), within);
     assert.ok(!(await announces('10.20.5.0/24')));
-    assert.equal(pcB, '10.10.2.20');
+  });
+
+  await t.test('a route that flaps is damped, another one is not concerned', async () => {
+    const messages = (): number => a.log().filter((line) => line.msg === 'announcing').length;
+    const before = messages();
+    const flap = [
+      'ip',
+      'route',
+      'replace',
+      ...route,
+      ';',
+      'sleep',
+      '0.01;',
+      'ip',
+      'route',
+      'del',
+      ...route,
+      ';',
+      'sleep',
+      '0.01',
+    ];
+    await a.host.run([
+      'bash',
+      '-c',
+      `for i in $(seq 100); do ${flap.join(' ')}; done; ip route add ${route.join(' ')}`,
+    ]);
+    await until('it is announced once it has come to rest', () => announces('10.20.5.0/24'), {
+      ...within,
+      within: 60_000 * slowness,
+    });
+    const times = messages() - before;
+    assert.ok(times <= 12, `announced ${String(times)} times`);
+    assert.ok(await announces('10.10.1.0/24'));
+  });
+
+  await t.test('ten thousand routes hit the limit, say so, and harm no other', async () => {
+    const many = Array.from({ length: 10_000 }, (_, index) => {
+      return `route add 10.20.${String(128 + (index >> 7))}.${String((index % 128) * 2)}/31 via ${pcA} proto ospf`;
+    });
+    await a.host.run(['ip', '-force', '-batch', '-'], { input: `${many.slice(0, 128 * 78).join('\n')}\n` });
+    await until(
+      'there is a fault',
+      async () => (await routingOf(a)).faults.some((fault) => /over the limit of 50/.test(fault)),
+      within,
+    );
+    assert.equal((await routingOf(a)).announced.length, 50);
+    assert.ok(await announces('10.20.5.0/24'), 'what was announced goes on');
+    const { lost } = await lab.host('pc-b').ping({ to: pcA, count: 5 });
+    assert.deepEqual(lost, []);
+    await a.host.run(['ip', 'route', 'flush', 'proto', 'ospf']);
+    await until('all are withdrawn', async () => (await routingOf(a)).announced.length === 1, within);
+    assert.deepEqual((await routingOf(a)).faults, []);
   });
 });
