@@ -23,8 +23,9 @@ export function tickAnnounced(state: AgentState, turn: Turn): AgentState {
   const madeOf = [self, routing.routes, config, learned];
   const due = routing.nextAt !== undefined && routing.nextAt <= turn.now;
   if (!due && madeOf.every((input, index) => input === routing.madeOf[index])) return state;
-  // Until the kernel was looked at, what the registry has of the last run stays.
-  if (routing.routes === undefined && imports(state)) return state;
+  // Until the kernel was looked at, what the registry has of the last run stays. And what came out of the overlay can be told only
+  // once it is known what there is.
+  if ((routing.routes === undefined || learned === undefined) && imports(state)) return state;
   const { prefixes, routing: rules } = self;
   const originOf = (prefix: Prefix): string | undefined => learnedFrom(state, prefix);
   const next = announce({ prefixes, routing: rules, routes: routing.routes ?? [], originOf }, routing, turn);
