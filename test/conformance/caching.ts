@@ -1,11 +1,23 @@
 // RFC 2332 6.2 and 6.4: what a client may keep, and for how long. And DMVPN's traffic indication.
 import assert from 'node:assert/strict';
+import { announce, nothingAnnounced } from '#agent/decide/announce.ts';
 import { cieCode } from '#proto/model/nhrp.ts';
-import { address as parse, config, directSpoke, joinedSpoke, other, reply } from '#test/support/agent-story.ts';
+import { defaultRouting } from '#proto/model/routing.ts';
+import { address as parse, config, directSpoke, joinedSpoke, other, prefix, reply } from '#test/support/agent-story.ts';
 import { cie } from '#test/support/registry-fixtures.ts';
 import { exempt, must, mustNot, section, should } from './requirement.ts';
 import { ask, purge, settingFor } from './setting.ts';
 
+/** Any route of a routing protocol. */
+const importAll = {
+  protocol: undefined,
+  table: 254,
+  interfaces: [],
+  prefixes: [],
+  except: [],
+  metric: undefined,
+  preference: 0,
+} as const;
 const heard = { type: 'traffic-indication', contents: new Uint8Array(20).fill(0x45) } as const;
 
 export const caching = [
@@ -117,10 +129,24 @@ export const caching = [
   ),
   ...section(
     '6.1',
-    exempt(
-      'MUST',
-      'Router to router: replies are checked for stable routing loops',
-      'The prefixes of an overlay are claimed for one node each; there is no routing protocol that could lead them back into it, and a shortcut is never wider than the route that it replaces.',
-    ),
+    mustNot('There is no shortcut to a router whose own way leads back into the overlay', () => {
+      // What its kernel has of a prefix may be what the overlay told to the routers of its site.
+      const route = { prefix: prefix('10.3.0.0/16'), protocol: 188, table: 254, interfaces: ['eth1'], metric: 20 };
+      const rules = { ...defaultRouting, import: [importAll] };
+      const turn = { now: 0 as never, random: () => 0.5 };
+      for (const [origin, announced] of [
+        [undefined, [route.prefix]],
+        ['other', []],
+      ] as const) {
+        const inputs = { prefixes: [], routing: rules, routes: [route], originOf: () => origin };
+        assert.deepEqual([...announce(inputs, nothingAnnounced, turn).announcements.keys()], announced);
+      }
+      // And nobody is met for what is not announced.
+      const story = joinedSpoke();
+      const flags = { router: true, authoritativeOnly: true, unique: false, sourceStable: true };
+      const body = { type: 'resolution-request', ...flags, cies: [cie()], target: other } as const;
+      story.hear(body, { source: other.address, destination: parse('10.3.0.1') });
+      assert.equal(story.state.remotes.size, 0);
+    }),
   ),
 ];
