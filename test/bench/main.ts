@@ -5,6 +5,7 @@ import { labObstacle } from '#test/support/lab/lab.ts';
 import { firstPacket } from './first-packet.ts';
 import { footprint } from './footprint.ts';
 import { purgeFanOut } from './purge-fan-out.ts';
+import { registryLoad } from './registry-load.ts';
 import { throughput } from './throughput.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<string>>> = {
@@ -12,6 +13,7 @@ const benchmarks: Readonly<Record<string, () => Promise<string>>> = {
   throughput,
   footprint,
   'purge-fan-out': purgeFanOut,
+  'registry-load': registryLoad,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);

@@ -8,14 +8,13 @@ import { openStore } from '#registry/store/store.ts';
 import { startTestEtcd } from '#test/support/etcd.ts';
 import { issue } from '#test/support/pki.ts';
 import { address, enrolled, name, nodeId, nodeRecord, overlayRecord } from '#test/support/registry-fixtures.ts';
+import type { Member, Place } from './node.ts';
 import { hostPrefix } from '#proto/model/address.ts';
 import { overlayName, registryFor } from '#test/support/registry-host.ts';
 
-export interface Ready {
-  readonly address: string;
-  readonly ca: string;
-  /** One a node; the first is that of the node which changes. */
-  readonly nodes: readonly { readonly address: string; readonly certificate: string; readonly key: string }[];
+export interface Ready extends Place {
+  /** The first is that of the node which changes. */
+  readonly nodes: readonly Member[];
 }
 
 const nodes = Number(process.argv[2]);
@@ -31,7 +30,7 @@ const registry = await registryFor(context, {
 });
 const { store } = registry.context;
 await store.commit(transaction({ put: [{ kind: 'overlay', record: overlayRecord({ pool6: undefined }) }] }));
-const ready: Ready['nodes'][number][] = [];
+const ready: Member[] = [];
 for (let number = 1; number <= nodes; number++) {
   const own = address(`10.99.${String(number >> 8)}.${String(number & 255)}`);
   const id = nodeId(number);

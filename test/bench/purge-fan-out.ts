@@ -3,59 +3,16 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
-import { decodeRegistryMessage, encodeNodeMessage } from '#proto/codec/session.ts';
-import { NhrpServiceClient, type SessionRequest, type SessionResponse } from '#proto/gen/dmwg/v1/nhrp.ts';
-import { registryChannelOptions, registryCredentials } from '#proto/kit/registry-credentials.ts';
-import { Secret } from '#proto/kit/secret.ts';
 import type { NhrpMessage } from '#proto/model/nhrp.ts';
-import { must } from '#proto/model/result.ts';
-import type { NodeMessage } from '#proto/model/session.ts';
 import { until } from '#test/support/poll.ts';
 import { multipoint, registration, resolution } from '#test/support/registry-fixtures.ts';
+import { Node } from './node.ts';
 import type { Ready } from './purge-fan-out-registry.ts';
 import { formatRows } from './table.ts';
 
 const holders = 1000;
 const runs = 9;
 const patient = 120_000;
-
-/** A node's side of a session: the last message of each type. */
-class Node {
-  readonly address: string;
-  readonly #stream: ClientDuplexStream<SessionRequest, SessionResponse>;
-  readonly #client: NhrpServiceClient;
-  onNhrp: (message: NhrpMessage) => void = () => undefined;
-  welcome = false;
-
-  constructor(registry: Ready, { address, certificate, key }: Ready['nodes'][number]) {
-    this.address = address;
-    const credentials = registryCredentials({ ca: registry.ca, certificate, key: new Secret(key) });
-    this.#client = new NhrpServiceClient(registry.address, credentials, registryChannelOptions(registry.address));
-    this.#stream = this.#client.session();
-    this.#stream.on('error', () => undefined);
-    this.#stream.on('data', (response: SessionResponse) => {
-      const message = must(decodeRegistryMessage(response));
-      if (message.type === 'ping') this.send({ type: 'pong', id: message.id });
-      if (message.type === 'welcome') this.welcome = true;
-      if (message.type === 'nhrp') this.onNhrp(message.message);
-    });
-    this.send({ type: 'hello', agentVersion: 'bench' });
-  }
-
-  send(message: NodeMessage): void {
-    this.#stream.write(encodeNodeMessage(message));
-  }
-
-  say(message: NhrpMessage): void {
-    this.send({ type: 'nhrp', message });
-  }
-
-  close(): void {
-    this.#stream.cancel();
-    this.#client.close();
-  }
-}
 
 export async function purgeFanOut(): Promise<string> {
   const program = fileURLToPath(new URL('./purge-fan-out-registry.ts', import.meta.url));
