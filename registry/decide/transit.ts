@@ -26,13 +26,22 @@ const single: ReadonlySet<number> = new Set([...known, 7]);
 /** Octets of a CIE before its addresses. */
 const fixedOctets = 12;
 
+/** Every message asks for them. */
+const servers = new WeakMap<Pick<OverlayRecord, 'linkPrefix'>, Map<string, Server>>();
+
 /** In 240.0.0.0/4, which is nobody's, and in the overlay's link prefix. */
-export function serverOf({ linkPrefix }: Pick<OverlayRecord, 'linkPrefix'>, { id }: Pick<ReplicaRecord, 'id'>): Server {
+export function serverOf(overlay: Pick<OverlayRecord, 'linkPrefix'>, { id }: Pick<ReplicaRecord, 'id'>): Server {
+  const own = servers.get(overlay) ?? new Map<string, Server>();
+  servers.set(overlay, own);
+  const known = own.get(id);
+  if (known) return known;
   const bits = hash(id);
-  return {
+  const server = {
     4: formatAddress(4, 0xf0000000n | BigInt.asUintN(28, bits)),
-    6: formatAddress(6, addressValue(networkOf(linkPrefix)) | bits),
+    6: formatAddress(6, addressValue(networkOf(overlay.linkPrefix)) | bits),
   };
+  own.set(id, server);
+  return server;
 }
 
 /**

@@ -2,6 +2,7 @@
 import type { TestContext } from 'node:test';
 import { systemClock } from '#proto/kit/clock.ts';
 import { createLogger } from '#proto/kit/log.ts';
+import type { Timestamp } from '#proto/model/time.ts';
 import { transaction } from '#registry/decide/node.ts';
 import { openStore } from '#registry/store/store.ts';
 import { startTestEtcd } from '#test/support/etcd.ts';
@@ -65,6 +66,7 @@ const networks = (number: number): string[] => {
     ? [...found, `192.${String(number >> 4)}.${String((number & 15) << 4)}.0/20`]
     : found;
 };
+const now = Date.now() as Timestamp;
 const before = heap();
 const perTransaction = 15;
 for (let start = 1; start <= nodes; start += perTransaction) {
@@ -81,7 +83,9 @@ for (let start = 1; start <= nodes; start += perTransaction) {
     const interfaces = [
       multipoint(`key ${String(number)}`, [`192.0.2.${String(number & 127)}:${String(2000 + number)}`]),
     ];
-    put.push(...enrolled(record, bindingRecord(number, { prefixes, interfaces })));
+    put.push(
+      ...enrolled(record, bindingRecord(number, { prefixes, interfaces, lostAt: number > sessions ? now : undefined })),
+    );
   }
   const stored = await store.commit(transaction({ put }));
   if (!stored.ok) throw new Error(stored.fault.message);

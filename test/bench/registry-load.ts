@@ -41,16 +41,16 @@ export async function registryLoad(): Promise<string> {
       await until('it is welcome', () => node.welcome, { within: 60_000, every: 1 });
     }
     const { heap } = await usage(child);
-    const resolve = asking('resolution-reply', (node, id) => {
+    const resolve = asking((node, id) => {
       const destination = ready.destinations[(id * 7919) % ready.destinations.length] ?? '';
       return { ...resolution(node.address, destination), requestId: id };
     });
-    const register = asking('registration-reply', (node, id) => ({
-      ...registration(node.address, [
-        multipoint(`key of ${node.address}`, [`192.0.2.1:${String(1024 + (id % 60_000))}`]),
-      ]),
-      requestId: id,
-    }));
+    // Another MTU each time: written to etcd, and nobody has to be told.
+    const register = asking((node, id) => {
+      const request = registration(node.address, [multipoint(`key of ${node.address}`, ['192.0.2.1:1024'])]);
+      const cies = request.body.cies.map((cie) => ({ ...cie, mtu: 1280 + (id % 1000) }));
+      return { ...request, requestId: id, body: { ...request.body, cies } };
+    });
     const loads = {
       health: [] as Load[],
       offered: [] as Load[],
@@ -158,14 +158,15 @@ async function timed(times: number[], work: () => Promise<void>): Promise<void> 
 }
 
 /** Requests on the sessions of nodes, answered by messages with their IDs. */
-function asking(type: string, request: (node: Node, id: number) => Parameters<Node['say']>[0]): Ask {
+function asking(request: (node: Node, id: number) => Parameters<Node['say']>[0]): Ask {
   const waiting = new Map<Node, Map<number, () => void>>();
   let next = 0;
   return (node) => {
     const own = waiting.get(node) ?? new Map<number, () => void>();
     waiting.set(node, own);
     node.onNhrp = ({ requestId, body }) => {
-      if (body.type !== type) return;
+      // Introductions and purges come as well.
+      if (body.type.endsWith('-request')) return;
       own.get(requestId)?.();
       own.delete(requestId);
     };
