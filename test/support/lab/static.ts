@@ -35,7 +35,8 @@ export async function createStaticTunnel(host: Host, plan: StaticTunnelPlan): Pr
   const privateKey = (await run(['wg', 'genkey'])).trim();
   const publicKey = (await run(['wg', 'pubkey'], { input: privateKey })).trim();
   if ((await host.runAny(['ip', 'link', 'add', name, 'type', 'wireguard'])).code !== 0) {
-    await host.run(['wireguard-go', name], { env: { LOG_LEVEL: 'silent' } });
+    // As a service manager would: beside dmwg's it must not gain by sharing a scheduling group with the load (sched_autogroup).
+    await host.run(['setsid', '--wait', 'wireguard-go', name], { env: { LOG_LEVEL: 'silent' } });
   }
   const folder = await mkdtemp(join(tmpdir(), 'dmwg-key-'));
   await writeFile(
