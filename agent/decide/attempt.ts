@@ -1,6 +1,6 @@
 // How far an attempt to reach the other end of a direct tunnel has come.
 import type { Endpoint } from '#proto/model/endpoint.ts';
-import { type Instant, type Milliseconds, milliseconds } from '#proto/model/time.ts';
+import { after, type Instant, type Milliseconds, milliseconds } from '#proto/model/time.ts';
 
 /** Back-off after failed attempts. */
 const firstRetryMs = 5000;
@@ -10,10 +10,17 @@ export interface RendezvousProgress {
   readonly startAt: Instant;
   /** When the latest round was begun; the first one is begun by making the peer. */
   readonly begunAt: Instant;
+  /** Until then a peer that was there already stays as it is: the other end may still send by it. */
+  readonly spareUntil: Instant;
   readonly round: Milliseconds;
   readonly rounds: readonly Endpoint[];
   /** Index of the round that comes next. */
   readonly next: number;
+}
+
+/** The moment of a round; after the last one, the moment of giving up. */
+export function roundAt(progress: Pick<RendezvousProgress, 'startAt' | 'round'>, index: number): Instant {
+  return after(progress.startAt, milliseconds(progress.round * index));
 }
 
 /** For the other end of a tunnel whose place has changed. */

@@ -3,8 +3,8 @@ import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { Target } from '#proto/model/nhrp.ts';
-import { after, type Instant, type Milliseconds, milliseconds } from '#proto/model/time.ts';
-import { retryWait } from './attempt.ts';
+import { after, type Milliseconds, milliseconds } from '#proto/model/time.ts';
+import { retryWait, roundAt } from './attempt.ts';
 import { note, type ObservedPeer, type Turn, warn } from './event.ts';
 import { greetReflectors } from './hub-paths.ts';
 import { receive } from './reception.ts';
@@ -48,6 +48,7 @@ export function meet(state: AgentState, target: Target, endpoints: readonly Endp
     rendezvous: {
       startAt: after(turn.now, rendezvous.startAfter),
       begunAt: turn.now,
+      spareUntil: (sameKey && old.phase === 'closing' && old.nextAt) || turn.now,
       round: rendezvous.round,
       rounds: rendezvous.rounds,
       // A peer that is there already, and silent, starts anew in the first round, too.
@@ -164,8 +165,8 @@ export function inspectRemotes(state: AgentState, peers: ReadonlyMap<PublicKey, 
 function punch(state: AgentState, remote: Remote, turn: Turn): AgentState {
   const progress = remote.rendezvous;
   if (!progress || roundAt(progress, progress.next) > turn.now) return state;
-  // The other end was heard, and may already send by this path: wait for the third way of BFD's handshake instead.
-  if (remote.bfd !== 'down') {
+  // The other end was heard, and may already or still send by this path: wait for the third way of BFD's handshake instead.
+  if (remote.bfd !== 'down' || progress.spareUntil > turn.now) {
     return put(state, { ...remote, rendezvous: { ...progress, startAt: after(progress.startAt, progress.round) } });
   }
   const endpoint = progress.rounds[progress.next];
@@ -176,11 +177,6 @@ function punch(state: AgentState, remote: Remote, turn: Turn): AgentState {
   turn.effects.push({ kind: 'replace-peer', interface: multipointName(state.self), publicKey, endpoint });
   turn.effects.push({ kind: 'kick', path: `direct:${node}` });
   return put(state, { ...remote, rendezvous: { ...progress, begunAt: turn.now, next: progress.next + 1 } });
-}
-
-/** The moment of a round; after the last one, the moment of giving up. */
-export function roundAt(progress: { readonly startAt: Instant; readonly round: number }, index: number): Instant {
-  return after(progress.startAt, milliseconds(progress.round * index));
 }
 
 function fail(state: AgentState, remote: Remote, reason: string, turn: Turn): AgentState {

@@ -1,5 +1,5 @@
 import type { Instant } from '#proto/model/time.ts';
-import { roundAt } from './remotes.ts';
+import { roundAt } from './attempt.ts';
 import { isRefreshed } from './resolution.ts';
 import type { AgentState } from './state.ts';
 

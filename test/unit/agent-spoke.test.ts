@@ -272,6 +272,17 @@ test('a purge takes the shortcut away, and is acknowledged', () => {
   assert.equal(story.sent('purge-reply')[0]?.requestId, 77);
 });
 
+test('a peer that is closing and wanted again stays as it is while the other end may still send by it', () => {
+  const story = directSpoke();
+  story.tell({ kind: 'bfd', path: `direct:${other.node}`, state: 'down', remoteState: 'admin-down' });
+  story.effects('replace-peer');
+  resolve(story, other);
+  story.wait(2000);
+  assert.deepEqual(story.effects('replace-peer'), []);
+  story.wait(2000);
+  assert.ok(story.effects('replace-peer').length > 0);
+});
+
 test('the node that is asked for prepares its side by the request alone', () => {
   const story = joinedSpoke();
   const cie = {
