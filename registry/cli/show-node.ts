@@ -21,7 +21,7 @@ import {
   type StateDirOptions,
   withStateDir,
 } from './state-dir.ts';
-import { formatSpan, formatTable } from './table.ts';
+import { type Column, formatSpan, formatTable } from './table.ts';
 
 export function addShowNode(show: Command, io: Io): void {
   addLocal(show, io, {
@@ -156,33 +156,25 @@ function nhsTable(rows: readonly NhsRow[]): string {
   );
 }
 
+const cacheColumns: readonly Column<CacheRow>[] = [
+  { title: 'PREFIX', text: ({ prefix }) => prefix },
+  { title: 'TYPE', text: ({ type }) => type },
+  { title: 'VIA', text: ({ nextHop }) => nextHop ?? '' },
+  { title: 'NODE', text: ({ node }) => node },
+  { title: 'NBMA', text: ({ nbma }) => nbma ?? '' },
+  { title: 'FLAGS', text: ({ flags }) => flags.join(' ') },
+  { title: 'AGE', text: ({ age }) => (age === null ? '' : formatSpan(age)) },
+  { title: 'EXPIRES', text: ({ expiresIn }) => (expiresIn === null ? '' : formatSpan(expiresIn)) },
+];
+
 function cacheTable(rows: readonly CacheRow[]): string {
-  return formatTable<CacheRow>(
-    [
-      { title: 'PREFIX', text: ({ prefix }) => prefix },
-      { title: 'TYPE', text: ({ type }) => type },
-      { title: 'VIA', text: ({ nextHop }) => nextHop ?? '' },
-      { title: 'NODE', text: ({ node }) => node },
-      { title: 'NBMA', text: ({ nbma }) => nbma ?? '' },
-      { title: 'FLAGS', text: ({ flags }) => flags.join(' ') },
-      { title: 'AGE', text: ({ age }) => (age === null ? '' : formatSpan(age)) },
-      { title: 'EXPIRES', text: ({ expiresIn }) => (expiresIn === null ? '' : formatSpan(expiresIn)) },
-    ],
-    rows,
-  );
+  return formatTable(cacheColumns, rows);
 }
 
+/** Entries of one type. */
 function shortcutTable(rows: readonly CacheRow[]): string {
-  return formatTable<CacheRow>(
-    [
-      { title: 'PREFIX', text: ({ prefix }) => prefix },
-      { title: 'VIA', text: ({ nextHop }) => nextHop ?? '' },
-      { title: 'NODE', text: ({ node }) => node },
-      { title: 'NBMA', text: ({ nbma }) => nbma ?? '' },
-      { title: 'FLAGS', text: ({ flags }) => flags.join(' ') },
-      { title: 'AGE', text: ({ age }) => (age === null ? '' : formatSpan(age)) },
-      { title: 'EXPIRES', text: ({ expiresIn }) => (expiresIn === null ? '' : formatSpan(expiresIn)) },
-    ],
+  return formatTable(
+    cacheColumns.filter(({ title }) => title !== 'TYPE'),
     rows,
   );
 }

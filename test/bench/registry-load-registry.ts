@@ -1,25 +1,17 @@
 // The registry's side of registry-load.ts, in a process of its own: a replica on a real etcd, with thousands of nodes registered.
-import type { TestContext } from 'node:test';
-import { systemClock } from '#proto/kit/clock.ts';
-import { createLogger } from '#proto/kit/log.ts';
 import type { Timestamp } from '#proto/model/time.ts';
 import { transaction } from '#registry/decide/node.ts';
-import { openStore } from '#registry/store/store.ts';
-import { startTestEtcd } from '#test/support/etcd.ts';
-import { issue } from '#test/support/pki.ts';
 import {
-  address,
   bindingRecord,
   enrolled,
   multipoint,
   name,
   nodeId,
   nodeRecord,
-  overlayRecord,
   prefix,
 } from '#test/support/registry-fixtures.ts';
-import { overlayName, registryFor } from '#test/support/registry-host.ts';
 import type { Member, Place } from './node.ts';
+import { memberOf, ownAddress, startBenchRegistry } from './registry.ts';
 
 /** Nodes, and those of them that will have a session. */
 export interface Ready extends Place {
@@ -38,25 +30,14 @@ export interface Usage {
 }
 
 const [nodes = 0, sessions = 0] = process.argv.slice(2).map(Number);
-const undo: (() => unknown)[] = [];
-const context = { after: (step: () => unknown) => undo.push(step) } as unknown as TestContext;
-
-const etcd = await startTestEtcd();
-undo.push(() => etcd.close());
-const logger = createLogger('bench', 'silent');
-const registry = await registryFor(context, {
-  store: (self) =>
-    openStore({ endpoints: [etcd.endpoint], overlay: overlayName, replica: self, logger, clock: systemClock }),
-});
+const { registry, etcd, stop } = await startBenchRegistry();
 const { store } = registry.context;
-await store.commit(transaction({ put: [{ kind: 'overlay', record: overlayRecord({ pool6: undefined }) }] }));
 
 const heap = (): number => {
   globalThis.gc?.();
   return process.memoryUsage().heapUsed;
 };
-const ownAddress = (number: number): string => `10.99.${String(number >> 8)}.${String(number & 255)}`;
-/** Every third one has a /24, every seventh a /20 that has others' networks inside it. */
+/** Every third one has a /28, every seventh a /20 that has others' networks inside it. */
 const networks = (number: number): string[] => {
   const found =
     number % 3 === 0
@@ -76,7 +57,7 @@ for (let start = 1; start <= nodes; start += perTransaction) {
     const record = nodeRecord(1, {
       id: nodeId(number),
       name: name(`node-${String(number)}`),
-      address: address(ownAddress(number)),
+      address: ownAddress(number),
       address6: undefined,
       prefixes,
     });
@@ -93,11 +74,7 @@ for (let start = 1; start <= nodes; start += perTransaction) {
 const octetsPerNode = (heap() - before) / nodes;
 
 const members: Member[] = [];
-for (let number = 1; number <= sessions; number++) {
-  const identity = { kind: 'node', overlay: overlayName, id: nodeId(number) } as const;
-  const { certificate, key } = await issue(registry.ca, identity);
-  members.push({ address: ownAddress(number), certificate, key: key.reveal() });
-}
+for (let number = 1; number <= sessions; number++) members.push(await memberOf(registry, number));
 const destinations: string[] = [];
 for (let number = 1; number <= nodes; number++) {
   destinations.push(ownAddress(number));
@@ -114,11 +91,7 @@ process.on('message', (order: Order) => {
     last = process.cpuUsage();
     process.send?.({ cpuMs: (user + system) / 1000, heap: heap() } satisfies Usage);
   }
-  if (order !== 'stop') return;
-  void (async () => {
-    for (const step of undo.reverse()) await step();
-    process.exit(0);
-  })();
+  if (order === 'stop') void stop();
 });
 const ready: Ready = { address: registry.address, ca: registry.ca.certificate, members, octetsPerNode, destinations };
 process.send?.(ready);
