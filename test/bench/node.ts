@@ -21,7 +21,8 @@ export interface Member {
 
 export class Node {
   readonly address: string;
-  readonly #stream: ClientDuplexStream<SessionRequest, SessionResponse>;
+  #stream: ClientDuplexStream<SessionRequest, SessionResponse>;
+  #closed = false;
   readonly #client: NhrpServiceClient;
   /** host:port */
   readonly registry: string;
@@ -34,15 +35,26 @@ export class Node {
     this.registry = registry.address;
     this.credentials = registryCredentials({ ca: registry.ca, certificate, key: new Secret(key) });
     this.#client = new NhrpServiceClient(registry.address, this.credentials, registryChannelOptions(registry.address));
-    this.#stream = this.#client.session();
-    this.#stream.on('error', () => undefined);
-    this.#stream.on('data', (response: SessionResponse) => {
+    this.#stream = this.#open();
+  }
+
+  /** As an agent, it comes back when its session ends: a process that is too busy for keepalives loses it. */
+  #open(): ClientDuplexStream<SessionRequest, SessionResponse> {
+    const stream = this.#client.session();
+    stream.on('error', () => {
+      if (this.#closed) return;
+      setTimeout(() => {
+        if (!this.#closed) this.#stream = this.#open();
+      }, 200);
+    });
+    stream.on('data', (response: SessionResponse) => {
       const message = must(decodeRegistryMessage(response));
       if (message.type === 'ping') this.send({ type: 'pong', id: message.id });
       if (message.type === 'welcome') this.welcome = true;
       if (message.type === 'nhrp') this.onNhrp(message.message);
     });
-    this.send({ type: 'hello', agentVersion: 'bench' });
+    stream.write(encodeNodeMessage({ type: 'hello', agentVersion: 'bench' }));
+    return stream;
   }
 
   send(message: NodeMessage): void {
@@ -54,6 +66,7 @@ export class Node {
   }
 
   close(): void {
+    this.#closed = true;
     this.#stream.cancel();
     this.#client.close();
   }
