@@ -92,16 +92,27 @@ export function adopt(session: BfdSession): BfdSession {
   };
 }
 
+/** 75 to 100 % of the interval lie between packets (6.8.7); never more than 90 % if one lost packet is one too many. */
+const leastShare = 0.75;
+
 /** When the next periodic packet is due (6.8.7); Infinity = none. */
 export function sendAt(session: BfdSession): Instant {
+  const spread = session.parameters.multiplier === 1 ? 0.15 : 0.25;
+  return sendAfter(session, leastShare + session.jitter * spread);
+}
+
+/** From when on it may leave; Infinity = there is none. */
+export function sendFrom(session: BfdSession): Instant {
+  return sendAfter(session, leastShare);
+}
+
+function sendAfter(session: BfdSession, share: number): Instant {
   const { remote, parameters } = session;
   if (parameters.role === 'passive' && remote.discriminator === 0) return never;
   if (remote.requiredMinRx === 0) return never;
   const polls = session.poll === 'due' || session.poll === 'sent';
   if (remote.demand && session.state === 'up' && remote.state === 'up' && !polls) return never;
   const interval = Math.max(session.effective.desiredMinTx, remote.requiredMinRx / 1000);
-  // 75 to 100 % of the interval; never more than 90 % if one lost packet is one too many.
-  const share = 0.75 + session.jitter * (parameters.multiplier === 1 ? 0.15 : 0.25);
   return (session.sentAt + interval * share) as Instant;
 }
 

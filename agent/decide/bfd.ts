@@ -9,6 +9,7 @@ import {
   detectAt,
   rttPollInterval,
   sendAt,
+  sendFrom,
   timingIn,
 } from './bfd-session.ts';
 import { type BfdDiagnosticName, bfdDiagnostic, type BfdPacket, type BfdState, diagnosticName } from './bfd-packet.ts';
@@ -25,6 +26,8 @@ export interface BfdStep {
   readonly send: readonly BfdPacket[];
   /** When to call bfdTick; Infinity = not before something else happens. */
   readonly wakeAt: Instant;
+  /** From when on bfdTick does something, if the caller is awake for another reason. */
+  readonly mayAt: Instant;
   readonly transition: BfdTransition | undefined;
 }
 
@@ -72,7 +75,7 @@ export function bfdReceive(session: BfdSession, packet: BfdPacket, now: Instant,
   return entered.state === heard.state ? rest(entered) : transmit(entered, now, random, session);
 }
 
-/** Detection (6.8.4) and periodic transmission (6.8.7). Early calls do nothing. */
+/** Detection (6.8.4) and periodic transmission (6.8.7). Calls before `mayAt` do nothing. */
 export function bfdTick(session: BfdSession, now: Instant, random: number): BfdStep {
   if (now >= detectAt(session)) {
     const forgotten = { remote: unheard, roundTrips: [] };
@@ -81,7 +84,7 @@ export function bfdTick(session: BfdSession, now: Instant, random: number): BfdS
     const down = transmit(enter(session, 'down', bfdDiagnostic.detectionTimeExpired), now, random, session);
     return rest({ ...down.session, ...forgotten }, down.send, session);
   }
-  return now >= sendAt(session) ? transmit(session, now, random, session) : rest(session);
+  return now >= sendFrom(session) ? transmit(session, now, random, session) : rest(session);
 }
 
 /** Takes other parameters. While Up, a Poll Sequence tells them to the other end before slower ones count (6.8.3). */
@@ -192,6 +195,7 @@ function rest(session: BfdSession, send: readonly BfdPacket[] = [], before: BfdS
     session,
     send,
     wakeAt: Math.min(sendAt(session), detectAt(session)) as Instant,
+    mayAt: Math.min(sendFrom(session), detectAt(session)) as Instant,
     transition: changed
       ? { from: before.state, to: session.state, diagnostic: diagnosticName(session.diagnostic) }
       : undefined,

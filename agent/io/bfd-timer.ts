@@ -24,11 +24,12 @@ export class BfdTimer {
     this.#onDue = onDue;
   }
 
-  /** Wakes at `at` or before. */
+  /** Wakes at `at`, and not at what was set before. */
   set(at: number): void {
-    if (this.#immediate || at >= this.#at) return;
+    if (this.#immediate || at === this.#at) return;
     clearTimeout(this.#timer);
     this.#at = at;
+    if (at === Infinity) return;
     const span = Math.ceil(at - this.#clock.now());
     this.#timer = setTimeout(
       () => {

@@ -30,11 +30,16 @@ interface Link {
   readonly paths: Set<Path>;
 }
 
+/** Packets that leave before they are due, at a time. */
+const mostEarly = 16;
+
 interface Path extends Sleeper {
   readonly id: string;
   readonly config: BfdSessionConfig;
   readonly link: Link;
   session: BfdSession;
+  /** From when on a tick does something. */
+  mayAt: Instant;
   since: Timestamp;
   sendErrors: number;
   readonly sent: (error: Error | null) => void;
@@ -120,6 +125,7 @@ class BfdShell implements Bfd {
       config,
       link,
       session: step.session,
+      mayAt: step.mayAt,
       since: clock.date(),
       sendErrors: 0,
       sent: (error) => {
@@ -185,7 +191,9 @@ class BfdShell implements Bfd {
     const path =
       yourDiscriminator === 0 ? this.#byEnds.get(endsOf(local, from)) : this.#byDiscriminator.get(yourDiscriminator);
     if (!path || path.config.remote !== from || path.config.local !== local) return;
-    this.#take(path, bfdReceive(path.session, packet.value, this.#now(), this.#options.random()));
+    const now = this.#now();
+    this.#take(path, bfdReceive(path.session, packet.value, now, this.#options.random()));
+    this.#sendEarly(now);
   }
 
   #runDue(): void {
@@ -193,13 +201,31 @@ class BfdShell implements Bfd {
     for (;;) {
       const path = this.#wakeups.first();
       if (!path || path.wakeAt > now) break;
-      this.#take(path, bfdTick(path.session, now, this.#options.random()));
+      this.#tick(path, now);
     }
+    this.#sendEarly(now);
     this.#timer.set(this.#wakeups.first()?.wakeAt ?? Infinity);
+  }
+
+  /**
+   * Sends what may leave already: to wake up costs more than a packet. Never what is due, as that may be the end of a session
+   * whose packets still wait in a socket.
+   */
+  #sendEarly(now: Instant): void {
+    for (let count = 0; count < mostEarly; count++) {
+      const path = this.#wakeups.first();
+      if (!path || path.wakeAt <= now || path.mayAt > now) break;
+      this.#tick(path, now);
+    }
+  }
+
+  #tick(path: Path, now: Instant): void {
+    this.#take(path, bfdTick(path.session, now, this.#options.random()));
   }
 
   #take(path: Path, step: BfdStep): void {
     path.session = step.session;
+    path.mayAt = step.mayAt;
     this.#send(path, step);
     this.#wakeups.set(path, step.wakeAt);
     this.#timer.set(this.#wakeups.first()?.wakeAt ?? Infinity);

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Agent } from '#test/support/lab/agent.ts';
 import type { Host } from '#test/support/lab/host.ts';
@@ -122,9 +122,9 @@ async function whileBusy(agent: Agent, work: () => Promise<number>): Promise<{ r
   return { result, percent: (used / ((performance.now() - began) / 1000)) * 100 };
 }
 
-/** User and system time of a process, from /proc/PID/stat (proc(5): fields 14 and 15, in hundredths of a second). */
+/** Time on a core of all threads of a process, from /proc/PID/task/TID/schedstat: nanoseconds, where proc(5)'s stat has hundredths. */
 async function cpuSeconds(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${String(pid)}/stat`, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+  const tasks = `/proc/${String(pid)}/task`;
+  const texts = await Promise.all((await readdir(tasks)).map((id) => readFile(`${tasks}/${id}/schedstat`, 'utf8')));
+  return texts.reduce((sum, text) => sum + Number(text.split(' ', 1)[0]), 0) / 1e9;
 }

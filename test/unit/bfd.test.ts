@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { bfdRoundTrip, bfdReceive, bfdStart } from '#agent/decide/bfd.ts';
+import { bfdRoundTrip, bfdReceive, bfdStart, bfdTick } from '#agent/decide/bfd.ts';
 import { type BfdPacket, encodeBfdPacket } from '#agent/decide/bfd-packet.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { BfdLink, bfdParameters, type End } from '#test/support/bfd-link.ts';
@@ -351,4 +351,13 @@ test('what is encoded fits the wire', () => {
     send.map((sent) => Buffer.from(encodeBfdPacket(sent)).toString('hex')).join(),
     ['20400318ffffffff00000000000f4240000493e000000000'].join(),
   );
+});
+
+test('a packet may leave from 75 % of the interval on, when the process is awake for another reason', () => {
+  const { session, mayAt, wakeAt } = bfdStart(bfdParameters(2000), 0 as Instant, 1, full);
+  assert.deepEqual({ mayAt, wakeAt: Math.round(wakeAt) }, { mayAt: 1500, wakeAt: 2000 });
+  assert.deepEqual(bfdTick(session, 1499 as Instant, full).send, []);
+  const early = bfdTick(session, 1500 as Instant, full);
+  assert.equal(early.send.length, 1);
+  assert.equal(early.mayAt, 3000);
 });
