@@ -11,7 +11,6 @@ import { version } from '#proto/kit/version.ts';
 import { seconds } from '#proto/model/time.ts';
 import { transaction } from '#registry/decide/node.ts';
 import type { RegistryContext } from '#registry/serve/context.ts';
-import { readEtcdCredentials } from '#registry/serve/etcd-credentials.ts';
 import { Events } from '#registry/serve/events.ts';
 import { HoldingClock } from '#registry/serve/holding-clock.ts';
 import { Metrics } from '#registry/serve/metrics.ts';
@@ -21,8 +20,11 @@ import { RegistryCertificate } from '#registry/serve/tls.ts';
 import { Traffic } from '#registry/serve/traffic.ts';
 import { startEmbeddedEtcd } from '#registry/store/embedded-etcd.ts';
 import type { Store } from '#registry/store/port.ts';
-import { openStore, type OpenStoreOptions } from '#registry/store/store.ts';
-import { type Options, program, type Settings, settle } from './settings.ts';
+import { openStore } from '#registry/store/store.ts';
+import { backup } from './backup.ts';
+import { reachEtcd } from './etcd-access.ts';
+import { restore } from './restore.ts';
+import { type Options, parseEtcd, program, type Settings, settle } from './settings.ts';
 
 /** Nodes renew when a third is left. */
 const nodeValidity = seconds(90 * 86_400);
@@ -48,12 +50,28 @@ async function run(options: Options): Promise<void> {
   }
 }
 
+async function runBackup(file: string, options: Options): Promise<void> {
+  setLogVerbosity(logVerbosity.NONE);
+  process.stdout.write(`${await backup(file, { ...options, logLevel: 'error' })}\n`);
+}
+
+async function runRestore(file: string, options: Options): Promise<void> {
+  setLogVerbosity(logVerbosity.NONE);
+  const etcd = parseEtcd(options.etcd);
+  process.stdout.write(`${await restore(file, { ...options, etcd, logLevel: 'error' })}\n`);
+}
+
 async function start(settings: Settings, signal: AbortSignal, undo: (() => Promise<void>)[]): Promise<void> {
   const { state, log, listen, http } = settings;
   const self = { id: randomBytes(8).toString('hex'), address: settings.advertise, public: settings.public };
-  const etcd = await etcdOf(settings, undo);
+  const etcd = await reachEtcd(
+    { dir: state.path, urls: settings.etcd, tls: state.config.etcdTls, log },
+    startEmbeddedEtcd,
+  );
+  undo.push(() => etcd.stop());
   const store = await openStore({
-    ...etcd,
+    endpoints: etcd.endpoints,
+    ...(etcd.credentials && { credentials: etcd.credentials }),
     overlay: state.config.overlay,
     replica: self,
     logger: log,
@@ -104,23 +122,13 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
   context.events.add('registry.started', '', `version ${version}, replica ${self.id}`);
 }
 
-async function etcdOf(
-  { etcd, state, log }: Settings,
-  undo: (() => Promise<void>)[],
-): Promise<Pick<OpenStoreOptions, 'endpoints' | 'credentials'>> {
-  if (etcd.length > 0) {
-    const credentials = await readEtcdCredentials(state.path, etcd, state.config.etcdTls);
-    return { endpoints: etcd, ...(credentials && { credentials }) };
-  }
-  // Not stopped by the signal: the store says goodbye to it first.
-  const child = await startEmbeddedEtcd({ dir: state.path, logger: log, signal: new AbortController().signal });
-  undo.push(() => child.stop());
-  return child;
-}
-
-/** An empty store starts with the settings of registry.yaml; after that the store has them. */
+/**
+ * An empty store starts with the settings of registry.yaml; after that the store has them. One with nodes and without settings was damaged,
+ * or is being restored.
+ */
 async function seedOverlay(store: Store, state: StateDir): Promise<void> {
-  if (store.snapshot().overlay) return;
+  const { overlay, nodes, tokens } = store.snapshot();
+  if (overlay || nodes.size > 0 || tokens.size > 0) return;
   const record = overlaySeed(state.config);
   const stored = await store.commit(transaction({ absent: [{ kind: 'overlay' }], put: [{ kind: 'overlay', record }] }));
   if (!stored.ok && stored.fault.code !== 'conflict')
@@ -152,7 +160,7 @@ async function aborted(signal: AbortSignal): Promise<void> {
 
 async function main(): Promise<number> {
   try {
-    await program(run).parseAsync();
+    await program({ run, backup: runBackup, restore: runRestore }).parseAsync();
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) {

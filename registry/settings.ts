@@ -32,8 +32,14 @@ export interface Settings {
   readonly log: Logger;
 }
 
-export function program(run: (options: Options) => Promise<void>): Command {
-  return new Command('dmwg-registry')
+export interface Actions {
+  readonly run: (options: Options) => Promise<void>;
+  readonly backup: (file: string, options: Options) => Promise<void>;
+  readonly restore: (file: string, options: Options) => Promise<void>;
+}
+
+export function program(actions: Actions): Command {
+  const command = new Command('dmwg-registry')
     .description('The registry of an overlay: enrols nodes, keeps their bindings in etcd and answers their requests.')
     .version(version)
     .requiredOption('--state-dir <dir>', 'what `dmwg init` created')
@@ -61,7 +67,23 @@ export function program(run: (options: Options) => Promise<void>): Command {
     .addHelpText('after', '\nSIGTERM sends the nodes away and stops within 5 s. Their tunnels are not affected.')
     .exitOverride()
     .configureOutput({ outputError: () => undefined })
-    .action(run);
+    .action((options: Options) => actions.run(options));
+  command
+    .command('backup <file>')
+    .description('writes the overlay to a new file: the records in etcd, the CA, the state dir')
+    .exitOverride()
+    .action((file: string, _: unknown, inner: Command) => actions.backup(file, inner.optsWithGlobals<Options>()));
+  command
+    .command('restore <file>')
+    .description('makes the state dir and the records in etcd of a backup, where none are')
+    .exitOverride()
+    .action((file: string, _: unknown, inner: Command) => actions.restore(file, inner.optsWithGlobals<Options>()));
+  return command;
+}
+
+/** Throws ProgramError. */
+export function parseEtcd(urls: readonly string[]): string[] {
+  return urls.map((url) => take('--etcd', parseEtcdUrl(url)));
 }
 
 /** Throws ProgramError for what cannot be. */
@@ -70,7 +92,7 @@ export async function settle(options: Options): Promise<Settings> {
     options.listen === undefined ? undefined : take('--listen', parseHostPort(options.listen, defaultRegistryPort));
   const http = options.http === undefined ? undefined : take('--http', parseHostPort(options.http));
   const advertise = options.advertise === undefined ? undefined : take('--advertise', parseHostPort(options.advertise));
-  const etcd = options.etcd.map((url) => take('--etcd', parseEtcdUrl(url)));
+  const etcd = parseEtcd(options.etcd);
   const state = await readStateDir(resolve(options.stateDir));
   const { config } = state;
   const from = listen ?? take('listen', parseHostPort(config.listen, defaultRegistryPort));

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ProgramError } from '#proto/kit/errors.ts';
-import { type DownOptions, runAgentDown } from './agent-program.ts';
+import { type DownOptions, runAgentDown } from './sibling-program.ts';
 import { agentRuns } from './agent-socket.ts';
 import { fromNode } from './find.ts';
 import type { Io } from './io.ts';

@@ -13,6 +13,7 @@ import { ExitCode, type Io } from './io.ts';
 import { addJoin } from './join.ts';
 import { addOrders } from './orders.ts';
 import { addPrefix } from './prefix.ts';
+import { addBackup } from './registry-program.ts';
 import { addResolve } from './resolve.ts';
 import { addShow } from './show.ts';
 import { addStatus } from './status.ts';
@@ -45,6 +46,7 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
     addTrace,
     addExit,
     addPrefix,
+    addBackup,
     addDown,
     addLeave,
     addDoctor,

@@ -67,6 +67,22 @@ export async function startEmbeddedEtcd({ dir, logger: parent, signal }: Embedde
   return { endpoints: [`unix:${socket}`], stop };
 }
 
+/** The etcd of the registry that runs on the directory; if none does, one that runs until stop(). Throws as startEmbeddedEtcd. */
+export async function borrowEmbeddedEtcd(options: EmbeddedEtcdOptions): Promise<EmbeddedEtcd> {
+  const home = join(options.dir, 'etcd');
+  const isThere = await access(home).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) {
+    const { socket, handle } = await socketPath(home);
+    const stop = async (): Promise<void> => handle?.close().catch(() => undefined);
+    if ((await health(socket)) !== 'absent') return { endpoints: [`unix:${socket}`], stop };
+    await stop();
+  }
+  return startEmbeddedEtcd(options);
+}
+
 async function requireProgram(program: string, debianPackage: string): Promise<void> {
   for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
     const found = await access(join(folder, program), constants.X_OK).then(

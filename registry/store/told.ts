@@ -102,7 +102,15 @@ export class ToldKeys implements ToldStore {
   }
 }
 
-function encode({ answers }: ToldRecord): string {
+/** What is left of a stored record at `now`, as if told before all orders to clear; undefined: nothing, or it cannot be read. */
+export function withoutRevision(value: string, now: Timestamp): string | undefined {
+  const record = toldSchema.safeParse(parseJson(value));
+  const answers = (record.data?.answers ?? []).filter(([, , , until]) => until > now);
+  if (answers.length === 0) return undefined;
+  return encode({ answers: answers.map(([prefix, mark, , until]) => ({ prefix, mark, revision: 0, until })) });
+}
+
+function encode({ answers }: Pick<ToldRecord, 'answers'>): string {
   return JSON.stringify({
     v: 1,
     answers: answers.map(({ prefix, mark, revision, until }) => [prefix, mark, revision, until]),

@@ -11,20 +11,24 @@ export interface DownOptions {
 
 /** Runs `dmwg-agent down`, which takes tunnels, routes and rules away. Its output goes straight on. Throws if it fails. */
 export async function runAgentDown(io: Io, stateDir: string, options: DownOptions): Promise<void> {
-  const program = await agentProgram(io.program);
   const argv = ['down', '--state-dir', stateDir];
   if (options.interfacePrefix !== undefined) argv.push('--interface-prefix', options.interfacePrefix);
   if (options.runDir !== undefined) argv.push('--run-dir', options.runDir);
-  const code = await run(program, argv);
+  await runProgram(io, 'agent', argv);
+}
+
+/** Its output goes straight on. Throws if it fails. */
+export async function runProgram(io: Io, name: 'agent' | 'registry', argv: readonly string[]): Promise<void> {
+  const code = await run(await sibling(io.program, name), argv);
   if (code !== 0) throw new ExitCode(code);
 }
 
-/** The agent lies beside this program: dist/cli.cjs has dist/agent.cjs. */
-async function agentProgram(program: string): Promise<readonly string[]> {
-  const bundle = join(dirname(program), 'agent.cjs');
+/** It lies beside this program: dist/cli.cjs has dist/agent.cjs. */
+async function sibling(program: string, name: string): Promise<readonly string[]> {
+  const bundle = join(dirname(program), `${name}.cjs`);
   if (await exists(bundle)) return [bundle];
   // From source: registry/cli/main.ts has agent/main.ts, run with the same loader.
-  const source = join(dirname(program), '..', '..', 'agent', 'main.ts');
+  const source = join(dirname(program), '..', '..', name, 'main.ts');
   if (extname(program) === '.ts' && (await exists(source))) return [...process.execArgv, source];
   throw new ProgramError(`${bundle} is missing; build or install dmwg again`);
 }
