@@ -25,7 +25,6 @@ const maybe = ['admin.yaml'];
 /** With the registry running or not. Throws ProgramError, and leaves no file then. */
 export async function backup(file: string, options: BackupOptions): Promise<string> {
   const state = await readStateDir(resolve(options.stateDir));
-  if (state.config.etcd.length === 0) await requireOwner(state.path);
   const files = await readFiles(state);
   const { overlay } = state.config;
   const place = {
@@ -34,7 +33,7 @@ export async function backup(file: string, options: BackupOptions): Promise<stri
     tls: state.config.etcdTls,
     log: createLogger('dmwg-registry', options.logLevel),
   };
-  const reached = await reachEtcd(place, borrowEmbeddedEtcd);
+  const reached = await reachEtcd(place, (own) => borrowEmbeddedEtcd(own, () => requireOwner(state.path)));
   const etcd = connectEtcd(reached.endpoints, reached.credentials);
   try {
     const copy = await readStore({ etcd, overlay, clock: systemClock });

@@ -67,8 +67,14 @@ export async function startEmbeddedEtcd({ dir, logger: parent, signal }: Embedde
   return { endpoints: [`unix:${socket}`], stop };
 }
 
-/** The etcd of the registry that runs on the directory; if none does, one that runs until stop(). Throws as startEmbeddedEtcd. */
-export async function borrowEmbeddedEtcd(options: EmbeddedEtcdOptions): Promise<EmbeddedEtcd> {
+/**
+ * The etcd of the registry that runs on the directory; if none does, one that runs until stop(), started after `check`. Throws as
+ * startEmbeddedEtcd.
+ */
+export async function borrowEmbeddedEtcd(
+  options: EmbeddedEtcdOptions,
+  check: () => Promise<void>,
+): Promise<EmbeddedEtcd> {
   const home = join(options.dir, 'etcd');
   const isThere = await access(home).then(
     () => true,
@@ -80,6 +86,7 @@ export async function borrowEmbeddedEtcd(options: EmbeddedEtcdOptions): Promise<
     if ((await health(socket)) !== 'absent') return { endpoints: [`unix:${socket}`], stop };
     await stop();
   }
+  await check();
   return startEmbeddedEtcd(options);
 }
 
