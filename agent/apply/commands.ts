@@ -26,6 +26,9 @@ export type PeerChange = Extract<
 /** One argument of a program holds at most 128 KiB: this many prefixes fit for sure. */
 const prefixesPerArgument = 2000;
 
+/** Linux wants a gateway in a multipath route of IPv6; a tunnel does not look at it. */
+const anyGateway = 'fe80::1';
+
 /** A line for `ip -batch`. */
 export function ipLine(change: IpChange): string {
   switch (change.kind) {
@@ -93,7 +96,11 @@ function routeWords(route: RouteState): string {
   const source = route.source === undefined ? '' : ` src ${route.source}`;
   const metric = route.metric === 0 ? '' : ` metric ${String(route.metric)}`;
   const table = route.table === mainTable ? '' : ` table ${String(route.table)}`;
-  return `${route.prefix} dev ${route.interface} proto ${String(routeProtocol)}${table}${metric}${source}`;
+  const rest = `proto ${String(routeProtocol)}${table}${metric}${source}`;
+  const [first = '', ...more] = route.interfaces;
+  if (more.length === 0) return `${route.prefix} dev ${first} ${rest}`;
+  const way = familyOf(route.prefix) === 6 ? `nexthop via ${anyGateway} dev` : 'nexthop dev';
+  return [route.prefix, rest, ...route.interfaces.map((name) => `${way} ${name}`)].join(' ');
 }
 
 function ruleWords({ priority, to, from, without, table, noDefault }: RuleState): string {

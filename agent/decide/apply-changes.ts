@@ -128,7 +128,7 @@ class Draft {
     this.#touched.delete(name);
     this.#interfaces.delete(name);
     const routes = this.#routeSlots();
-    for (const [slot, route] of routes) if (route.interface === name) routes.delete(slot);
+    for (const [slot, route] of routes) if (route.interfaces.includes(name)) routes.delete(slot);
   }
 
   #configure(name: string, to: TunnelState): void {
@@ -164,7 +164,7 @@ class Draft {
 
   #removeRoute(route: RouteState): void {
     const found = this.#routeSlots().get(routeSlot(route));
-    if (found?.interface === route.interface) this.#routeSlots().delete(routeSlot(route));
+    if (found?.interfaces.join() === route.interfaces.join()) this.#routeSlots().delete(routeSlot(route));
   }
 
   #routeSlots(): Map<string, RouteState> {

@@ -77,7 +77,7 @@ function localEntries(state: AgentState): CacheEntry[] {
 function hubEntries(state: AgentState): CacheEntry[] {
   return [...state.hubs.values()].flatMap(({ hub, interface: name }) => {
     const endpoint = hub.endpoints[0] ?? null;
-    const flags = state.activeHub === hub.node ? ['used'] : [];
+    const flags = [state.activeHub, ...state.sharing].includes(hub.node) ? ['used'] : [];
     const own = [hub.address, ...(hub.address6 === undefined ? [] : [hub.address6])];
     const common = { type: 'nhs', node: hub.name, endpoint, interface: name, flags, ...always } as const;
     return own.map((address) => ({ ...common, prefix: hostPrefix(address), address }));

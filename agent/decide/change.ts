@@ -55,9 +55,9 @@ export function subjectOf(change: Change): string {
       return `${change.publicKey} ${change.interface}`;
     case 'add-route':
     case 'remove-route':
-      return `${change.route.prefix} ${change.route.interface}`;
+      return `${change.route.prefix} ${change.route.interfaces.join()}`;
     case 'replace-route':
-      return `${change.to.prefix} ${change.to.interface}`;
+      return `${change.to.prefix} ${change.to.interfaces.join()}`;
     case 'add-rule':
     case 'remove-rule':
       return `${String(change.rule.priority)} table ${String(change.rule.table)} IPv${String(change.rule.family)}`;
@@ -67,7 +67,7 @@ export function subjectOf(change: Change): string {
   }
 }
 
-/** The interface that has to be there for a change. */
+/** The interface that has to be there for a change; of several ways of a route, any. */
 export function interfaceOf(change: Change): string | undefined {
   switch (change.kind) {
     case 'configure-interface':
@@ -83,9 +83,9 @@ export function interfaceOf(change: Change): string | undefined {
       return change.interface;
     case 'add-route':
     case 'remove-route':
-      return change.route.interface;
+      return change.route.interfaces[0];
     case 'replace-route':
-      return change.to.interface;
+      return change.to.interfaces[0];
     case 'create-interface':
     case 'set-sysctl':
     case 'add-rule':

@@ -5,52 +5,59 @@ import type { OverlayConfig } from '#proto/model/session.ts';
 import type { Target } from '#proto/model/nhrp.ts';
 import { hubMetric, type OverlayRoute, shortcutMetric } from './install.ts';
 import { carriedBy, isInside } from './learned.ts';
+import { carryingHubs } from './load-sharing.ts';
 import { type AgentState, type HubPath, multipointName } from './state.ts';
 
 export function spokeRoutes(state: AgentState, config: OverlayConfig): OverlayRoute[] {
   const multipoint = multipointName(state.self);
   const routes: OverlayRoute[] = [
-    { prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric },
+    { prefix: config.linkPrefix, interfaces: [multipoint], source: undefined, metric: hubMetric },
   ];
   for (const path of state.hubs.values()) {
     if (!path.hub.publicKey || path.place === 'none') continue;
     const link = hostPrefix(linkAddress(config.linkPrefix, path.hub.publicKey));
     routes.push({
       prefix: link,
-      interface: path.interface,
+      interfaces: [path.interface],
       source: linkSource(state, config, path.interface),
       metric: hubMetric,
     });
   }
-  const active = state.activeHub === undefined ? undefined : state.hubs.get(state.activeHub);
-  if (active) {
-    const others = routedToOthers(state, active);
-    for (const prefix of new Set([...config.summaries, ...(state.learned?.keys() ?? []), ...others.keys()])) {
-      const name = others.get(prefix) ?? active.interface;
-      routes.push({ prefix, interface: name, source: sourceFor(config, prefix), metric: hubMetric });
+  const carrying = carryingHubs(state);
+  if (carrying.length > 0) {
+    const all = carrying.map((path) => path.interface).sort();
+    const bound = boundToHubs(state, carrying);
+    for (const prefix of new Set([...config.summaries, ...(state.learned?.keys() ?? []), ...bound.keys()])) {
+      routes.push({
+        prefix,
+        interfaces: bound.get(prefix) ?? all,
+        source: sourceFor(config, prefix),
+        metric: hubMetric,
+      });
     }
   }
   for (const shortcut of state.shortcuts.values()) {
     if (state.remotes.get(shortcut.node)?.phase !== 'direct') continue;
     const { prefix } = shortcut;
-    routes.push({ prefix, interface: multipoint, source: sourceFor(config, prefix), metric: shortcutMetric });
+    routes.push({ prefix, interfaces: [multipoint], source: sourceFor(config, prefix), metric: shortcutMetric });
   }
   return routes;
 }
 
-/** A hub does not reach another one: what belongs to a connected hub goes by its own tunnel. */
-function routedToOthers(state: AgentState, active: HubPath): ReadonlyMap<Prefix, string> {
-  const routed = new Map<Prefix, string>();
+/** A hub does not reach another one: what belongs to a connected hub goes by its own tunnel, unless all goes there. */
+function boundToHubs(state: AgentState, carrying: readonly HubPath[]): ReadonlyMap<Prefix, readonly string[]> {
+  const bound = new Map<Prefix, readonly string[]>();
+  const only = carrying.length === 1 ? carrying[0] : undefined;
   const connectedHubs = new Map([...state.hubs].filter(([, path]) => path.place === 'connected'));
   for (const path of state.hubs.values()) {
-    if (path === active || path.place !== 'connected') continue;
-    for (const address of nodeAddresses(path.hub)) routed.set(hostPrefix(address), path.interface);
+    if (path === only || path.place !== 'connected') continue;
+    for (const address of nodeAddresses(path.hub)) bound.set(hostPrefix(address), [path.interface]);
   }
   for (const [node, prefixes] of carriedBy(state.learned, connectedHubs)) {
-    const path = node === active.hub.node ? undefined : state.hubs.get(node);
-    if (path) for (const prefix of prefixes) routed.set(prefix, path.interface);
+    const path = node === only?.hub.node ? undefined : state.hubs.get(node);
+    if (path) for (const prefix of prefixes) bound.set(prefix, [path.interface]);
   }
-  return routed;
+  return bound;
 }
 
 /** Out of the one multipoint interface: WireGuard's own table chooses the peer, and goes on when the agent does not. */
@@ -60,11 +67,11 @@ export function hubRoutes(state: AgentState, config: OverlayConfig): OverlayRout
   const uncovered = [...(state.learned?.keys() ?? [])].filter((prefix) => !isInside(prefix, summaries));
   const routes = [...summaries, ...uncovered].map((prefix) => ({
     prefix,
-    interface: multipoint,
+    interfaces: [multipoint],
     source: sourceFor(config, prefix),
     metric: hubMetric,
   }));
-  return [...routes, { prefix: config.linkPrefix, interface: multipoint, source: undefined, metric: hubMetric }];
+  return [...routes, { prefix: config.linkPrefix, interfaces: [multipoint], source: undefined, metric: hubMetric }];
 }
 
 export function nodeAddresses(node: Pick<Target, 'address' | 'address6'>): Address[] {

@@ -22,6 +22,7 @@ import { hubRoutes, nodeAddresses, spokeRoutes } from './desired-routes.ts';
 import { exitHost, isDefault } from './exit.ts';
 import { place } from './install.ts';
 import { carriedByPeers } from './learned.ts';
+import { sharingSysctls } from './load-sharing.ts';
 import { type AgentState, isOpen, multipointName, type OwnInterface, type Remote } from './state.ts';
 
 /** Below the lifetime of UDP mappings in NATs (30 s in many). */
@@ -42,18 +43,26 @@ export function desiredHost(state: AgentState): HostState {
   }
   const routes = new Map<string, RouteState>();
   const exit = exitHost(state, config);
-  for (const route of exit.routes) if (interfaces.has(route.interface)) routes.set(routeKey(route), route);
+  const add = (route: RouteState): void => {
+    const open = route.interfaces.filter((name) => interfaces.has(name));
+    if (open.length === 0) return;
+    const wanted = open.length === route.interfaces.length ? route : { ...route, interfaces: open };
+    routes.set(routeKey(wanted), wanted);
+  };
+  exit.routes.forEach(add);
   for (const wanted of state.self.role === 'hub' ? hubRoutes(state, config) : spokeRoutes(state, config)) {
-    if (!interfaces.has(wanted.interface) || state.routing.left.has(wanted.prefix)) continue;
-    const route = place(state, config, wanted);
-    routes.set(routeKey(route), route);
+    if (!state.routing.left.has(wanted.prefix)) add(place(state, config, wanted));
   }
   return {
     interfaces,
     routes,
     rules: new Map(exit.rules.map((rule) => [ruleKey(rule), rule])),
     firewall: { ...firewall(state, config, [...interfaces.keys()]), killSwitch: exit.killSwitch },
-    sysctls: new Map([...forwarding(state, config), ...[...interfaces.keys()].flatMap(interfaceSysctls)]),
+    sysctls: new Map([
+      ...forwarding(state, config),
+      ...sharingSysctls(state, config),
+      ...[...interfaces.keys()].flatMap(interfaceSysctls),
+    ]),
   };
 }
 

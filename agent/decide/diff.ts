@@ -85,7 +85,7 @@ function* routeChanges(observed: HostState, desired: HostState): Generator<Chang
     if (!same) old.delete(routeSlot(route));
   }
   for (const route of old.values()) {
-    if (desired.interfaces.has(route.interface)) yield { kind: 'remove-route', route };
+    if (route.interfaces.some((name) => desired.interfaces.has(name))) yield { kind: 'remove-route', route };
   }
 }
 

@@ -135,7 +135,7 @@ export function isOutside({ config, learned }: Pick<AgentState, 'config' | 'lear
 
 function defaultRoute(config: OverlayConfig, family: Family, name: string, table: number): RouteState {
   const source = family === 4 ? config.address : config.address6;
-  return { prefix: defaults[family].whole, interface: name, source, metric: hubMetric, table };
+  return { prefix: defaults[family].whole, interfaces: [name], source, metric: hubMetric, table };
 }
 
 function familiesOf(config: OverlayConfig): Family[] {

@@ -59,7 +59,8 @@ export interface PeerState {
 
 export interface RouteState {
   readonly prefix: Prefix;
-  readonly interface: string;
+  /** One; or several, sorted, that share the traffic (a multipath route). */
+  readonly interfaces: readonly string[];
   /** Preferred source address. */
   readonly source: Address | undefined;
   readonly metric: number;
@@ -123,9 +124,9 @@ export function routeSlot(route: RouteState): string {
   return `${route.prefix} ${String(kernelMetric(route))} ${String(route.table)}`;
 }
 
-/** One route per prefix, interface and metric. */
+/** One route per prefix, interfaces and metric. */
 export function routeKey(route: RouteState): string {
-  return `${route.prefix} ${route.interface} ${String(kernelMetric(route))} ${String(route.table)}`;
+  return `${route.prefix} ${route.interfaces.join()} ${String(kernelMetric(route))} ${String(route.table)}`;
 }
 
 export function ruleKey({ family, priority, to, from, without, table, noDefault }: RuleState): string {
@@ -165,6 +166,12 @@ export function lacksPort(observed: TunnelState, wanted: TunnelState): boolean {
 
 /** With it on, an interface takes router advertisements only if its accept_ra is 2. */
 export const forwarding6 = 'net.ipv6.conf.all.forwarding';
+
+/** How the kernel chooses among the ways of a multipath route: 0 by addresses, 1 by ports as well. */
+export const multipathHash = {
+  4: 'net.ipv4.fib_multipath_hash_policy',
+  6: 'net.ipv6.fib_multipath_hash_policy',
+} as const;
 
 /** Kernel settings of one of our interfaces, each in kernels that have it. */
 export function interfaceSysctls(name: string): [string, string][] {

@@ -5,6 +5,7 @@ import type { NodeId } from '#proto/model/names.ts';
 import type { HubConfig } from '#proto/model/session.ts';
 import { after, type Instant, type Milliseconds, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn } from './event.ts';
+import { sharingWith } from './load-sharing.ts';
 import type { AgentState, HubPath } from './state.ts';
 
 /** A tunnel that does not come Up within this time gets company by the next hub's. */
@@ -70,9 +71,17 @@ export function chooseHubs(state: AgentState, turn: Turn): AgentState {
   if (active && active.hub.node !== state.activeHub) {
     note(turn, 'active hub', { hub: active.hub.name, interface: active.interface });
   }
+  const sharing = sharingWith(state, active, hubs, (path, current) => mayReplace(path, current, rules));
+  if (sharing !== state.sharing) {
+    note(turn, 'hubs that share', {
+      hubs: [active?.hub.node, ...sharing].map((node) => node && hubs.get(node)?.hub.name),
+    });
+  }
   const hubChoiceAt = nextChoice(hubs, active, rules);
   const same = hubs === state.hubs && active?.hub.node === state.activeHub && hubChoiceAt === state.hubChoiceAt;
-  return same ? state : { ...state, hubs, activeHub: active?.hub.node, hubChoiceAt };
+  return same && sharing === state.sharing
+    ? state
+    : { ...state, hubs, activeHub: active?.hub.node, sharing, hubChoiceAt };
 }
 
 const placeNotes = { connected: 'hub connected', probed: 'hub probed', none: 'hub tunnel closed' } as const;

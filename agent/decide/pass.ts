@@ -16,6 +16,7 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
     a.interfaces === b.interfaces &&
     a.hubs === b.hubs &&
     a.activeHub === b.activeHub &&
+    a.sharing === b.sharing &&
     a.shortcuts === b.shortcuts &&
     a.remotes === b.remotes &&
     a.learned === b.learned &&

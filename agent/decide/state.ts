@@ -53,6 +53,8 @@ export interface AgentState {
   /** Spokes: one path a hub. */
   readonly hubs: ReadonlyMap<NodeId, HubPath>;
   readonly activeHub: NodeId | undefined;
+  /** Hubs that carry traffic beside the active one. */
+  readonly sharing: readonly NodeId[];
   /** When to choose again though nothing happened. */
   readonly hubChoiceAt: Instant | undefined;
   /** Spokes: bindings that were asked for and not answered yet, by destination. */
@@ -203,6 +205,7 @@ export function initialState(self: Self): AgentState {
     nextRequestId: 0,
     hubs: new Map(),
     activeHub: undefined,
+    sharing: [],
     hubChoiceAt: undefined,
     resolutions: new Map(),
     shortcuts: new Map(),

@@ -7,6 +7,7 @@ import type { RegistryEndpoint } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { type CacheEntry, cacheOf } from './cache.ts';
 import type { PathId } from './event.ts';
+import { carryingHubs } from './load-sharing.ts';
 import { routingFaults, type RoutingStatus, routingStatus } from './routing-status.ts';
 import {
   type AgentState,
@@ -159,7 +160,7 @@ function hubStatus(state: AgentState, path: HubPath, readings: Readings): HubSta
     priority: path.hub.priority,
     cluster: path.hub.cluster,
     state: hubStates[path.place],
-    active: state.activeHub === path.hub.node,
+    active: carryingHubs(state).includes(path),
     rttMs: readings.paths.get(`hub:${path.hub.node}`)?.rttMs ?? null,
     interface: path.interface,
     endpoint: path.hub.endpoints[0] ?? null,

@@ -2,8 +2,9 @@
 import { type Address, containsAddress, familyOf, hostPrefix, lengthOf, type Prefix } from '#proto/model/address.ts';
 import { exitWay, isDefault } from './exit.ts';
 import { learnedAround } from './learned.ts';
+import { carryingHubs } from './load-sharing.ts';
 import { matchShortcut } from './nhrp-messages.ts';
-import { type AgentState, multipointName } from './state.ts';
+import { type AgentState, type HubPath, multipointName } from './state.ts';
 
 export interface Trace {
   readonly address: string;
@@ -13,7 +14,7 @@ export interface Trace {
   readonly path: 'self' | 'local' | 'direct' | 'hub' | 'exit' | 'outside';
   /** Who has it, as far as this node knows. */
   readonly node: string | null;
-  /** The hub that passes it on, or has it. */
+  /** The hub that passes it on, or has it; or those of which one does, as the kernel chooses. */
   readonly hub: string | null;
   /** In the order in which they were asked. */
   readonly why: readonly string[];
@@ -109,19 +110,20 @@ function byHub(state: AgentState, address: Address, why: string[]): Trace | unde
       : `${prefix} is a summary of the overlay`,
   );
   const behind = origin && state.hubs.get(origin.node);
-  const path =
-    behind?.place === 'connected'
-      ? behind
-      : state.activeHub === undefined
-        ? undefined
-        : state.hubs.get(state.activeHub);
-  if (!path) {
+  const paths = behind?.place === 'connected' ? [behind] : carryingHubs(state);
+  if (paths.length === 0) {
     why.push('no hub is up');
     return undefined;
   }
-  why.push(behind === path ? `${path.hub.name} is a hub, and has it` : `${path.hub.name} is the active hub`);
-  const node = origin?.name ?? null;
-  return { ...answer(address, why), prefix, interface: path.interface, node, hub: path.hub.name, path: 'hub' };
+  const hub = paths.map((path) => path.hub.name).join(', ');
+  why.push(hubReason(hub, paths, behind));
+  const ways = paths.map((path) => path.interface).join(', ');
+  return { ...answer(address, why), prefix, interface: ways, node: origin?.name ?? null, hub, path: 'hub' };
+}
+
+function hubReason(names: string, paths: readonly HubPath[], behind: HubPath | undefined): string {
+  if (paths.length > 1) return `${names} share the traffic: the kernel chooses one for each flow`;
+  return paths[0] === behind ? `${names} is a hub, and has it` : `${names} is the active hub`;
 }
 
 function byExit(state: AgentState, address: Address, why: string[]): Trace | undefined {

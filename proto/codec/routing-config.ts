@@ -10,6 +10,7 @@ import {
   formatTable,
   type ImportRule,
   importingDistance,
+  loadSharings,
   mainTable,
   mostAnnounced,
   parseRouteProtocol,
@@ -82,6 +83,7 @@ export const routingSchema = z
       )
       .default([]),
     limit: z.int().min(1).max(mostAnnounced).default(mostAnnounced),
+    loadSharing: z.enum(loadSharings, `is not one of ${loadSharings.join(', ')}`).default(defaultRouting.loadSharing),
   })
   .transform(
     (config): RoutingConfig => ({

@@ -41,7 +41,12 @@ export interface RoutingConfig {
   readonly masquerade: readonly string[];
   /** At most so many prefixes are announced. */
   readonly limit: number;
+  readonly loadSharing: LoadSharing;
 }
+
+/** Among hubs of equal priority: the one that is there stays; or all, each pair of addresses or each flow by one of them. */
+export const loadSharings = ['off', 'addresses', 'flows'] as const;
+export type LoadSharing = (typeof loadSharings)[number];
 
 /** Full tunnel: what is for nobody in the overlay leaves it through this node. */
 export interface ExitConfig {
@@ -68,6 +73,7 @@ export const defaultRouting: RoutingConfig = {
   import: [],
   masquerade: [],
   limit: mostAnnounced,
+  loadSharing: 'off',
 };
 
 export const kernelProtocol = 2;

@@ -42,3 +42,29 @@ test('an interface that was made anew, a route that cannot be, and an ip that wa
   const missing = createIpProgram(['dmwg-no-such-program']);
   assert.equal(await missing.run([add('10.9.0.0/24')]), undefined);
 });
+
+test('routes over two tunnels, and back to one, in both families', async (t) => {
+  const host = await hostNamespace(t);
+  const names = [`${host.prefix}-h1`, `${host.prefix}-h2`];
+  const [first = '', second = ''] = names;
+  const tunnels = await Promise.all(names.map((name) => tunnel(host, name, ['10.99.0.1/32', 'fd00:99::1/128'])));
+  const networks = ['10.1.0.0/16', 'fd00:1::/32'];
+  const wanted = (devices: string | readonly string[], present = tunnels) =>
+    state(
+      present,
+      networks.map((text) => route(text, devices)),
+    );
+  const ways = async (): Promise<string[]> =>
+    [...(await host.observe()).routes.values()].map(({ interfaces }) => interfaces.join());
+  await host.pass(wanted(first));
+  await host.pass(wanted(names));
+  assert.deepEqual(await ways(), [names.join(), names.join()]);
+  await host.pass(wanted(second));
+  assert.deepEqual(await ways(), [second, second]);
+  await host.pass(wanted(names));
+  await host.pass(wanted(second, tunnels.slice(1)));
+  assert.deepEqual(await ways(), [second, second], 'the tunnel went');
+  await host.pass(wanted(names));
+  await host.pass(state(tunnels, []));
+  assert.deepEqual(await ways(), []);
+});

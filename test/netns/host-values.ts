@@ -53,8 +53,19 @@ export async function tunnel(
   };
 }
 
-export function route(text: string, device: string, settings: Partial<RouteState> = {}): RouteState {
-  return { prefix: prefix(text), interface: device, source: undefined, metric: 100, table: mainTable, ...settings };
+export function route(
+  text: string,
+  devices: string | readonly string[],
+  settings: Partial<RouteState> = {},
+): RouteState {
+  return {
+    prefix: prefix(text),
+    interfaces: [devices].flat(),
+    source: undefined,
+    metric: 100,
+    table: mainTable,
+    ...settings,
+  };
 }
 
 export function firewall(host: HostNamespace, settings: Partial<FirewallState> = {}): FirewallState {

@@ -104,7 +104,7 @@ const host: fc.Arbitrary<HostState> = own
       routes: fc.uniqueArray(
         record({
           prefix: fc.constantFrom(...prefixes),
-          interface: fc.constantFrom(...(present.length > 0 ? present : ['none'])),
+          interfaces: fc.subarray([...(present.length > 0 ? present : ['none'])].sort(), { minLength: 1 }),
           source: fc.option(address4, { nil: undefined }),
           metric: fc.constantFrom(0, 10, 1024),
           table: fc.constantFrom(254, 10_900),
@@ -200,7 +200,7 @@ test('what a table was made from is read back from the names of its chains', () 
 function interfacesOf(change: Change): string[] {
   if ('interface' in change) return [change.interface];
   if ('tunnel' in change) return [change.tunnel.name];
-  if ('route' in change) return [change.route.interface];
-  if (change.kind === 'replace-route') return [change.from.interface, change.to.interface];
+  if ('route' in change) return [...change.route.interfaces];
+  if (change.kind === 'replace-route') return [...change.from.interfaces, ...change.to.interfaces];
   return change.kind === 'delete-interface' || change.kind === 'configure-interface' ? [change.name] : [];
 }

@@ -171,7 +171,7 @@ export class Story {
   routes(): string[] {
     return [...desiredHost(this.state).routes.values()]
       .filter((route) => !route.prefix.startsWith('fd'))
-      .map((route) => `${route.prefix} ${route.interface}`)
+      .map((route) => `${route.prefix} ${route.interfaces.join()}`)
       .sort();
   }
 

@@ -88,7 +88,7 @@ const rulesOf = (story: Story): string[] =>
 const exitRoutes = (story: Story): string[] =>
   [...desiredHost(story.state).routes.values()]
     .filter(({ table }) => table === number)
-    .map((route) => `${route.prefix} ${route.interface}`);
+    .map((route) => `${route.prefix} ${route.interfaces.join()}`);
 
 test("what others announce as a default route is nobody's route without an exit", () => {
   const story = spoke(undefined, ...halves(['a', 'hub-a']));

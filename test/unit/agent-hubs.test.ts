@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { desiredHost } from '#agent/decide/desired.ts';
+import { multipathHash } from '#agent/decide/host.ts';
 import { restore, save } from '#agent/decide/restore.ts';
 import { type Status, statusOf } from '#agent/decide/status.ts';
+import { trace as traceFrom } from '#agent/decide/trace.ts';
 import { nextWake } from '#agent/decide/wake.ts';
 import { savedStateFormat } from '#agent/saved-state.ts';
 import { noMessages } from '#proto/model/nhrp-counters.ts';
 import { must } from '#proto/model/result.ts';
+import type { LoadSharing } from '#proto/model/routing.ts';
 import type { HubConfig, OverlayConfig } from '#proto/model/session.ts';
 import { type Instant, seconds } from '#proto/model/time.ts';
 import { address, config, endpoint, key, nodeId, nodeName, selfOf, Story } from '#test/support/agent-story.ts';
@@ -46,6 +49,11 @@ class HubStory extends Story {
 
   down(letters: string): void {
     for (const letter of letters) this.bfd(`hub:${nodeId(letter)}`, 'down');
+  }
+
+  share(loadSharing: LoadSharing): void {
+    const { routing, exit } = this.state.self;
+    this.tell({ kind: 'configured', routing: { ...routing, loadSharing }, exit });
   }
 
   status(): Status {
@@ -242,6 +250,35 @@ test('of hubs with one priority the connected and the active one stay', () => {
   story.up('ba');
   story.wait(90_000);
   assert.equal(story.hubs(), 'a:down b:up*');
+});
+
+test('hubs of one priority share the traffic if that is wanted, and what belongs to one goes by its own tunnel', () => {
+  const equals = [hub('a', 10), hub('b', 10), hub('c', 20)];
+  const story = started({ hubs: equals });
+  assert.equal(story.hubs(), 'a:up* b:up c:up', 'without a word about it they do not');
+  story.share('addresses');
+  assert.equal(story.hubs(), 'a:up* b:up* c:up');
+  assert.equal(story.way(), 'dmwg-h1,dmwg-h2');
+  const trace = (text: string): string => traceFrom(story.state, address(text)).why.at(-1) ?? '';
+  assert.equal(trace('192.168.9.1'), 'hub-a, hub-b share the traffic: the kernel chooses one for each flow');
+  const own = story.routes().filter((line) => /^10\.9\.0\.[123]\/32/.test(line));
+  assert.deepEqual(own, ['10.9.0.1/32 dmwg-h1', '10.9.0.2/32 dmwg-h2', '10.9.0.3/32 dmwg-h3']);
+  assert.equal(desiredHost(story.state).sysctls.get(multipathHash[4]), undefined);
+  story.share('flows');
+  assert.equal(desiredHost(story.state).sysctls.get(multipathHash[4]), '1');
+
+  story.down('b');
+  assert.equal(story.way(), 'dmwg-h1', 'one that goes down leaves at once');
+  story.up('b');
+  assert.equal(story.hubs(), 'a:up* b:up c:up', 'and comes back after the fallback time');
+  story.wait(30_000);
+  assert.equal(story.way(), 'dmwg-h1,dmwg-h2');
+  story.down('a');
+  assert.equal(story.hubs(), 'a:probe b:up* c:up');
+  story.down('b');
+  assert.equal(story.way(), 'dmwg-h3');
+  story.down('c');
+  assert.equal(story.way(), 'dmwg-h3', 'the last one stays');
 });
 
 test('clusters: each keeps its connections, the lowest one carries the traffic', () => {

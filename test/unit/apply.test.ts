@@ -67,13 +67,16 @@ function recorder(fails: (command: string) => string | undefined = () => undefin
 
 test('one program a group of changes', async () => {
   const { commands, hands } = recorder();
-  const route = { prefix: prefix('10.1.0.0/16'), interface: 'dmwg0', source: undefined, metric: 7, table: 254 };
+  const route = { prefix: prefix('10.1.0.0/16'), interfaces: ['dmwg0'], source: undefined, metric: 7, table: 254 };
+  const route6 = { ...route, prefix: prefix('fd00::/16') };
   const changes: Change[] = [
     { kind: 'add-address', interface: 'dmwg0', address: prefix('fd00::1/128') },
     { kind: 'add-peer', interface: 'dmwg0', peer: peer(2, ['10.1.0.0/16']) },
     { kind: 'remove-peer', interface: 'dmwg0', publicKey: key(3) },
     { kind: 'add-route', route },
     { kind: 'remove-route', route: { ...route, metric: 0 } },
+    { kind: 'replace-route', from: route, to: { ...route, interfaces: ['dmwg-h1', 'dmwg-h2'] } },
+    { kind: 'replace-route', from: route6, to: { ...route6, interfaces: ['dmwg-h1', 'dmwg-h2'] } },
     { kind: 'delete-interface', name: 'dmwg1' },
   ];
   const results = await applyChanges(changes, hands);
@@ -85,7 +88,10 @@ test('one program a group of changes', async () => {
     'ip -force -batch - <<< address replace fd00::1/128 dev dmwg0 nodad',
     `wg set dmwg0 peer ${key(2)} persistent-keepalive 0 allowed-ips 10.1.0.0/16 peer ${key(3)} remove`,
     'ip -force -batch - <<< route add 10.1.0.0/16 dev dmwg0 proto 109 metric 7; ' +
-      'route del 10.1.0.0/16 dev dmwg0 proto 109; link del dev dmwg1',
+      'route del 10.1.0.0/16 dev dmwg0 proto 109; ' +
+      'route replace 10.1.0.0/16 proto 109 metric 7 nexthop dev dmwg-h1 nexthop dev dmwg-h2; ' +
+      'route replace fd00::/16 proto 109 metric 7 nexthop via fe80::1 dev dmwg-h1 nexthop via fe80::1 dev dmwg-h2; ' +
+      'link del dev dmwg1',
   ]);
 });
 
@@ -95,7 +101,7 @@ test('routes alone go to the ip that stays, and what fails there to a new one', 
   const add = (text: string): Change => {
     return {
       kind: 'add-route',
-      route: { prefix: prefix(text), interface: 'dmwg0', source: undefined, metric: 7, table: 254 },
+      route: { prefix: prefix(text), interfaces: ['dmwg0'], source: undefined, metric: 7, table: 254 },
     };
   };
   const results = await applyChanges([add('10.1.0.0/16'), add('10.2.0.0/16')], hands);

@@ -39,7 +39,7 @@ function tunnel(name: string, peers: readonly PeerState[], settings: Partial<Tun
 }
 
 function route(text: string, device: string, metric = 100): RouteState {
-  return { prefix: prefix(text), interface: device, source: undefined, metric, table: 254 };
+  return { prefix: prefix(text), interfaces: device.split(','), source: undefined, metric, table: 254 };
 }
 
 function host(tunnels: readonly TunnelState[], routes: readonly RouteState[] = []): HostState {
@@ -69,6 +69,23 @@ test('an interface that goes takes its peers and routes with it, and those that 
     { kind: 'replace-route', from: route('10.0.0.0/8', 'dmwg-h1'), to: route('10.0.0.0/8', 'dmwg0') },
     { kind: 'delete-interface', name: 'dmwg-h1' },
   ]);
+});
+
+test('a way of several goes, comes, and goes with its interface', () => {
+  const tunnels = [tunnel('dmwg-h1', []), tunnel('dmwg-h2', [])];
+  const [both, one] = [
+    host(tunnels, [route('10.0.0.0/8', 'dmwg-h1,dmwg-h2')]),
+    host(tunnels, [route('10.0.0.0/8', 'dmwg-h2')]),
+  ];
+  assert.deepEqual(kinds(diff(both, one)), ['replace-route']);
+  assert.deepEqual(kinds(diff(one, both)), ['replace-route']);
+  assert.deepEqual(kinds(diff(both, host(tunnels))), ['remove-route']);
+  const left = host(tunnels.slice(1), [route('10.0.0.0/8', 'dmwg-h2')]);
+  assert.deepEqual(
+    kinds(diff(both, left)),
+    ['replace-route', 'delete-interface'],
+    'or the kernel would drop the whole route',
+  );
 });
 
 test('where a peer is now is no reason for a change', () => {

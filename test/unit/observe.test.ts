@@ -52,18 +52,41 @@ test('routes: those of our interfaces', () => {
     { dst: '10.1.2.3', dev: 'dmwg0', prefsrc: '10.99.0.1' },
     { dst: '10.0.0.0/8', dev: 'eth0' },
     { dst: '10.7.0.0/16', type: 'unreachable' },
+    {
+      dst: '10.8.0.0/16',
+      nexthops: [
+        { dev: 'dmwg-h2', flags: [] },
+        { dev: 'dmwg-h1', flags: [] },
+      ],
+    },
+    {
+      dst: '10.9.0.0/16',
+      nexthops: [
+        { dev: 'dmwg-h2', flags: ['dead', 'linkdown'] },
+        { dev: 'dmwg-h1', flags: [] },
+      ],
+    },
+    {
+      dst: '10.10.0.0/16',
+      nexthops: [
+        { dev: 'eth0', flags: [] },
+        { dev: 'dmwg-h1', flags: [] },
+      ],
+    },
   ]);
   const six = JSON.stringify([{ dst: 'default', dev: 'dmwg0', metric: 1024 }]);
   assert.deepEqual(
     [...parseRoutes(four, six, 'dmwg').values()].map((route) => [
       route.prefix,
-      route.interface,
+      route.interfaces.join(),
       route.source,
       route.metric,
     ]),
     [
       ['0.0.0.0/0', 'dmwg-h1', undefined, 5],
       ['10.1.2.3/32', 'dmwg0', '10.99.0.1', 0],
+      ['10.8.0.0/16', 'dmwg-h1,dmwg-h2', undefined, 0],
+      ['10.9.0.0/16', 'dmwg-h1', undefined, 0],
       ['::/0', 'dmwg0', undefined, 1024],
     ],
   );

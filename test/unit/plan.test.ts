@@ -10,7 +10,7 @@ const publicKey = must(parsePublicKey(Buffer.alloc(32, 1).toString('base64')));
 const address = must(parsePrefix('10.0.0.1/32'));
 const route = {
   prefix: must(parsePrefix('10.1.0.0/16')),
-  interface: 'dmwg0',
+  interfaces: ['dmwg0'],
   source: undefined,
   metric: 0,
   table: 254,

@@ -13,7 +13,12 @@ export interface AgentStatus {
     readonly endpoint: string | null;
     readonly replicas: readonly { readonly address: string }[];
   };
-  readonly hubs: readonly { readonly node: string; readonly state: string; readonly active: boolean }[];
+  readonly hubs: readonly {
+    readonly node: string;
+    readonly state: string;
+    readonly active: boolean;
+    readonly interface: string;
+  }[];
   readonly peers: readonly PeerStatus[];
   readonly shortcuts: readonly { readonly prefix: string; readonly node: string }[];
 }
