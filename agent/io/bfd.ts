@@ -1,16 +1,16 @@
 // The shell around the BFD machines of agent/decide/bfd.ts: sockets, clock and one timer for all sessions. Nothing here
 // throws for what the network does: errors of sending are counted.
-import type { BfdSession } from '#agent/decide/bfd-session.ts';
 import { bfdAdminDown, bfdConfigure, bfdKick, bfdReceive, bfdStart, type BfdStep, bfdTick } from '#agent/decide/bfd.ts';
 import { decodeBfdPacket, encodeBfdPacket } from '#agent/decide/bfd-packet.ts';
 import type { Clock } from '#proto/kit/clock.ts';
 import type { Logger } from '#proto/kit/log.ts';
 import type { Address } from '#proto/model/address.ts';
-import type { Instant, Timestamp } from '#proto/model/time.ts';
-import { type BfdLink, openBfdLink, type OpenBfdLink } from './bfd-link.ts';
+import type { Instant } from '#proto/model/time.ts';
+import { openBfdLink, type OpenBfdLink } from './bfd-link.ts';
+import type { Link, Path } from './bfd-path.ts';
 import type { Bfd, BfdListener, BfdObservation, BfdSessionConfig } from './bfd-port.ts';
 import { observationOf, parametersOf, sameParameters } from './bfd-values.ts';
-import { type Sleeper, Wakeups } from './bfd-wakeups.ts';
+import { Wakeups } from './bfd-wakeups.ts';
 import { BfdTimer } from './bfd-timer.ts';
 
 export interface BfdOptions {
@@ -25,25 +25,8 @@ export function createBfd(options: BfdOptions): Bfd {
   return new BfdShell(options);
 }
 
-interface Link {
-  readonly sockets: BfdLink;
-  readonly paths: Set<Path>;
-}
-
 /** Packets that leave before they are due, at a time. */
 const mostEarly = 16;
-
-interface Path extends Sleeper {
-  readonly id: string;
-  readonly config: BfdSessionConfig;
-  readonly link: Link;
-  session: BfdSession;
-  /** From when on a tick does something. */
-  mayAt: Instant;
-  since: Timestamp;
-  sendErrors: number;
-  readonly sent: (error: Error | null) => void;
-}
 
 class BfdShell implements Bfd {
   readonly #options: BfdOptions;
