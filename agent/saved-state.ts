@@ -20,14 +20,14 @@ import type { StateFormat } from './io/state-file.ts';
 /** Well below what a message may carry. */
 const itemsInPiece = 1000;
 
-const schema = z.strictObject({
+const schema = z.object({
   interfacePrefix: z.string().regex(/^[a-z0-9]{1,10}$/),
   nextRequestId: z.int().min(0).max(0xffff_ffff),
   config: z.unknown().optional(),
   activeHub: z.string().optional(),
   tunnels: z.array(z.string()).default([]),
   interfaces: z.array(
-    z.strictObject({
+    z.object({
       name: z.string().max(15),
       kind: z.enum(['multipoint', 'hub-tunnel']),
       hub: z.string().optional(),

@@ -18,7 +18,7 @@ import {
 
 const version = 1;
 
-const envelope = z.strictObject({ v: z.literal(version), request: z.string().optional(), record: z.unknown() });
+const envelope = z.object({ v: z.literal(version), request: z.string().optional(), record: z.unknown() });
 
 /** `request` tells a writer that lost the answer whether its own transaction went through. */
 export function encodeRecord(put: Put, request: string): string {

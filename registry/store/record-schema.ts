@@ -1,5 +1,6 @@
 // The stored form of every record, as zod schemas whose output is the record itself. A field that can be absent is stored
-// as null. Strict: an unknown field is a fault. A field that came later has a default, for records written before it.
+// as null. A field that came later has a default, for records written before it; an unknown one is of a later version, and
+// stays in the record when this one changes it.
 import * as z from 'zod';
 import type {
   Announcement,
@@ -45,7 +46,7 @@ const timestamp = z
   .nonnegative()
   .transform((value) => value as Timestamp);
 
-export const overlaySchema: z.ZodType<OverlayRecord> = z.strictObject({
+export const overlaySchema: z.ZodType<OverlayRecord> = z.looseObject({
   name: z.string().min(1),
   phase: z.number().transform(parsed(parsePhase)),
   pool: prefix,
@@ -63,7 +64,7 @@ export const overlaySchema: z.ZodType<OverlayRecord> = z.strictObject({
   prefixLimit: z.int().min(1).max(4096).default(1000),
 });
 
-const policySchema: z.ZodType<PolicyRule> = z.strictObject({
+const policySchema: z.ZodType<PolicyRule> = z.looseObject({
   action: z.enum(['allow', 'deny']),
   prefix,
   least: z.int().min(0).max(128),
@@ -71,7 +72,7 @@ const policySchema: z.ZodType<PolicyRule> = z.strictObject({
   shared: z.boolean(),
 });
 
-export const nodeSchema: z.ZodType<NodeRecord> = z.strictObject({
+export const nodeSchema: z.ZodType<NodeRecord> = z.looseObject({
   id: nodeId,
   name: nodeName,
   role,
@@ -86,29 +87,29 @@ export const nodeSchema: z.ZodType<NodeRecord> = z.strictObject({
   policy: z.array(policySchema).default([]),
 });
 
-const interfaceSchema: z.ZodType<NodeInterface> = z.strictObject({
+const interfaceSchema: z.ZodType<NodeInterface> = z.looseObject({
   kind: z.enum(['multipoint', 'hub-tunnel']),
   publicKey,
   hub: orAbsent(nodeId),
   endpoints: z.array(endpoint),
 });
 
-const observedSchema: z.ZodType<ObservedRecord> = z.strictObject({ publicKey, endpoint, hub: nodeId });
+const observedSchema: z.ZodType<ObservedRecord> = z.looseObject({ publicKey, endpoint, hub: nodeId });
 
-const announcementSchema: z.ZodType<Announcement> = z.strictObject({
+const announcementSchema: z.ZodType<Announcement> = z.looseObject({
   prefix,
   preference: z.int().min(0).max(255),
   since: timestamp,
 });
 
-const refusedSchema: z.ZodType<RefusedAnnouncement> = z.strictObject({
+const refusedSchema: z.ZodType<RefusedAnnouncement> = z.looseObject({
   prefix,
   preference: z.int().min(0).max(255),
   since: timestamp,
   reason: z.string(),
 });
 
-const binding = z.strictObject({
+const binding = z.looseObject({
   node: nodeId,
   interfaces: z.array(interfaceSchema),
   announcements: z.array(announcementSchema),
@@ -133,7 +134,7 @@ const plainBinding = binding
 
 export const bindingSchema: z.ZodType<BindingRecord> = z.union([binding, plainBinding]);
 
-export const tokenSchema: z.ZodType<TokenRecord> = z.strictObject({
+export const tokenSchema: z.ZodType<TokenRecord> = z.looseObject({
   id: z.string().min(1),
   secretHash: z.string().regex(/^[0-9a-f]+$/),
   role,
@@ -144,7 +145,7 @@ export const tokenSchema: z.ZodType<TokenRecord> = z.strictObject({
   createdAt: timestamp,
 });
 
-export const revocationSchema: z.ZodType<RevocationRecord> = z.strictObject({
+export const revocationSchema: z.ZodType<RevocationRecord> = z.looseObject({
   node: nodeId,
   name: nodeName,
   at: timestamp,
@@ -154,20 +155,20 @@ export const revocationSchema: z.ZodType<RevocationRecord> = z.strictObject({
   prefixes: z.array(prefix).default([]),
 });
 
-export const clearSchema: z.ZodType<ClearRecord> = z.strictObject({
+export const clearSchema: z.ZodType<ClearRecord> = z.looseObject({
   id: z.string().min(1),
   classes: z.array(prefix),
   after: count,
   until: timestamp,
 });
 
-export const sessionSchema: z.ZodType<SessionRecord> = z.strictObject({ node: nodeId, replica: z.string().min(1) });
+export const sessionSchema: z.ZodType<SessionRecord> = z.looseObject({ node: nodeId, replica: z.string().min(1) });
 
-export const replicaSchema: z.ZodType<ReplicaRecord> = z.strictObject({
+export const replicaSchema: z.ZodType<ReplicaRecord> = z.looseObject({
   id: z.string().min(1),
   address: z.string(),
   public: orAbsent(
-    z.strictObject({
+    z.looseObject({
       address: z.string().min(1),
       priority: z.int().min(0).max(255),
       cluster: z.int().min(0).max(255),
@@ -175,10 +176,10 @@ export const replicaSchema: z.ZodType<ReplicaRecord> = z.strictObject({
   ).prefault(null),
 });
 
-export const claimSchema = z.strictObject({ node: nodeId });
+export const claimSchema = z.looseObject({ node: nodeId });
 
 /** Of one node about another: [prefix, mark, revision, until] each. */
-export const toldSchema = z.strictObject({
+export const toldSchema = z.looseObject({
   v: z.literal(1),
   answers: z.array(z.tuple([prefix, z.string(), count, timestamp])),
 });

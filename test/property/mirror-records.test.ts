@@ -172,7 +172,7 @@ test('a record reads back, with the request that wrote it', () => {
 const later = new Set(['maxConnections', 'fallbackTime', 'prefixLimit', 'cluster', 'policy', 'refused', 'public']);
 const laterOfRevocation = new Set(['address', 'address6', 'prefixes']);
 
-test('a record with a part missing, added or out of its range is refused, and never throws', () => {
+test('a record with a part missing or out of its range is refused, and never throws', () => {
   fc.assert(
     fc.property(put, fc.nat(), fc.jsonValue(), (one, pick, junk) => {
       const stored = JSON.parse(encodeRecord(one, 'r')) as { record: Record<string, unknown> };
@@ -182,7 +182,6 @@ test('a record with a part missing, added or out of its range is refused, and ne
         const result = decodeRecord(keyOf(one), JSON.stringify({ ...stored, record }));
         assert.ok(!result.ok && result.fault.code === 'corrupt-record');
       };
-      refused({ ...stored.record, surprise: 1 });
       if (!later.has(field) && !(one.kind === 'revocation' && laterOfRevocation.has(field)))
         refused(Object.fromEntries(Object.entries(stored.record).filter(([key]) => key !== field)));
       refused({ ...stored.record, [field]: { not: 'this' } });
