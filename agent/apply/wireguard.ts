@@ -84,7 +84,7 @@ export function createWireguard({ run, sysctls }: WireguardOptions): Wireguard {
         }
         // A daemon whose interface was just deleted still holds its socket for a moment.
         if (!isInUse(error) || attempt >= busyRetries) throw error;
-        await pause(busyPause, new AbortController().signal);
+        await pause(busyPause);
       }
     }
   }

@@ -90,7 +90,7 @@ export function connectRegistry(access: Access): Registry {
         const again = unsent ? tried < targets.length : repeatable && isUnsettled(error) && tried <= targets.length;
         if (!again) throw rpcError(error, target.reached);
         current = (current + 1) % targets.length;
-        if (!unsent) await pause(beforeRepetition, new AbortController().signal);
+        if (!unsent) await pause(beforeRepetition);
       }
     }
   }

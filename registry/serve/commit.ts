@@ -6,7 +6,6 @@ import type { Store } from '#registry/store/port.ts';
 const attempts = 24;
 /** Milliseconds; the pause before an attempt is random, so that replicas that compete do not meet again. */
 const longestPause = 250;
-const never = new AbortController().signal;
 
 /** A decision that may be to write nothing. */
 export interface Decision {
@@ -20,11 +19,11 @@ export interface Decision {
 export async function decideAndCommit<D extends Decision>(
   store: Store,
   decide: (snapshot: Snapshot) => Result<D>,
-  signal: AbortSignal = never,
+  signal?: AbortSignal,
 ): Promise<Result<D>> {
   for (let attempt = 0; attempt < attempts; attempt++) {
     if (attempt > 1) await pause(Math.random() * Math.min(longestPause, 5 * 2 ** attempt), signal);
-    if (signal.aborted) return fail('cancelled', 'the caller does not wait for the answer any more');
+    if (signal?.aborted) return fail('cancelled', 'the caller does not wait for the answer any more');
     const decision = decide(store.snapshot());
     if (!decision.ok || decision.value.transaction === undefined) return decision;
     const committed = await store.commit(decision.value.transaction);

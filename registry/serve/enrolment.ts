@@ -157,7 +157,7 @@ async function settle(context: RegistryContext, id: NodeId, outcome: Result<Admi
   for (let tries = 0; tries < 20; tries++) {
     const node = context.store.snapshot().nodes.get(id);
     if (node) return ok(node);
-    await pause(milliseconds(100), new AbortController().signal);
+    await pause(milliseconds(100));
   }
   return fail('unavailable', 'the registry cannot store anything at the moment, as etcd does not answer: try again');
 }

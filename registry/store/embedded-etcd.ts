@@ -128,7 +128,7 @@ async function requireNobody(socket: string, home: string): Promise<void> {
     if (performance.now() > deadline) {
       throw new ProgramError(`${home} is in use: another dmwg-registry runs with this state directory. Stop it first.`);
     }
-    await pause(50, new AbortController().signal);
+    await pause(50);
   }
 }
 

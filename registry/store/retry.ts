@@ -3,8 +3,6 @@ import { type Clock, pause } from '#proto/kit/clock.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { EtcdError } from './etcd-port.ts';
 
-const never = new AbortController().signal;
-
 /**
  * Repeats an attempt while it fails for reasons that pass, until `deadline`; then throws the last error. `again` tells
  * the attempt that an earlier one may have had its effect.
@@ -17,7 +15,7 @@ export async function retry<T>(clock: Clock, deadline: Instant, attempt: (again:
     const wait = waits.next().value;
     const passes = outcome.error instanceof EtcdError && outcome.error.kind === 'transient';
     if (!passes || clock.now() + wait >= deadline) throw outcome.error;
-    await pause(wait, never);
+    await pause(wait);
   }
 }
 
