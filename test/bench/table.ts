@@ -14,6 +14,11 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] ?? Number.NaN) + upper) / 2;
 }
 
+/** Of sorted values: that which a share of them, from 0 to 1, does not exceed. */
+export function percentile(sorted: ArrayLike<number>, share: number): number {
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
 /** Median, least, most and number of runs of each row. */
 export function formatRows(title: string, rows: readonly Row[]): string {
   const head = ['', 'median', 'least', 'most', 'unit', 'runs'];
