@@ -15,6 +15,15 @@ export interface Tally {
   readonly errors: ByCode;
 }
 
+type Counts = Record<number, number>;
+
+/** Of messages that are being counted. */
+interface RunningTally {
+  readonly messages: Record<NhrpType, number>;
+  readonly naks: Readonly<Record<ReplyType, Counts>>;
+  readonly errors: Counts;
+}
+
 export type NhrpCounters = Readonly<Record<Direction, Tally>>;
 
 export const unknownError = 0xffff;
@@ -32,42 +41,57 @@ export const nhrpTypes: readonly NhrpType[] = [
   'traffic-indication',
 ];
 
-const emptyTally: Tally = {
-  messages: {
-    'resolution-request': 0,
-    'resolution-reply': 0,
-    'registration-request': 0,
-    'registration-reply': 0,
-    'purge-request': 0,
-    'purge-reply': 0,
-    'error-indication': 0,
-    'traffic-indication': 0,
-  },
-  naks: { 'resolution-reply': {}, 'registration-reply': {} },
-  errors: {},
-};
-
-export const noMessages: NhrpCounters = { received: emptyTally, sent: emptyTally };
-
-/** The counters after one more message. */
-export function count(counters: NhrpCounters, direction: Direction, { body }: NhrpMessage): NhrpCounters {
-  return { ...counters, [direction]: countIn(counters[direction], body) };
+function emptyTally(): RunningTally {
+  return {
+    messages: {
+      'resolution-request': 0,
+      'resolution-reply': 0,
+      'registration-request': 0,
+      'registration-reply': 0,
+      'purge-request': 0,
+      'purge-reply': 0,
+      'error-indication': 0,
+      'traffic-indication': 0,
+    },
+    naks: { 'resolution-reply': {}, 'registration-reply': {} },
+    errors: {},
+  };
 }
 
-function countIn(tally: Tally, body: NhrpBody): Tally {
-  const messages = { ...tally.messages, [body.type]: tally.messages[body.type] + 1 };
-  const nak = nakCode(body);
-  if (nak) {
-    const naks = { ...tally.naks, [nak.type]: oneMore(tally.naks[nak.type], nak.code) };
-    return { ...tally, messages, naks };
+export const noMessages: NhrpCounters = { received: emptyTally(), sent: emptyTally() };
+
+/** Counts in place: thousands of messages may pass in a second. */
+export class NhrpCounter {
+  readonly #running = { received: emptyTally(), sent: emptyTally() };
+
+  add(direction: Direction, { body }: NhrpMessage): void {
+    const tally = this.#running[direction];
+    tally.messages[body.type]++;
+    const nak = nakCode(body);
+    if (nak) oneMore(tally.naks[nak.type], nak.code);
+    else if (body.type === 'error-indication')
+      oneMore(tally.errors, knownErrors.has(body.code) ? body.code : unknownError);
   }
-  if (body.type !== 'error-indication') return { ...tally, messages };
-  const code = knownErrors.has(body.code) ? body.code : unknownError;
-  return { ...tally, messages, errors: oneMore(tally.errors, code) };
+
+  /** As it is now; it does not change with what comes later. */
+  read(): NhrpCounters {
+    return { received: copyOf(this.#running.received), sent: copyOf(this.#running.sent) };
+  }
 }
 
-function oneMore(counts: ByCode, code: number): ByCode {
-  return { ...counts, [code]: (counts[code] ?? 0) + 1 };
+function copyOf({ messages, naks, errors }: RunningTally): Tally {
+  return {
+    messages: { ...messages },
+    naks: {
+      'resolution-reply': { ...naks['resolution-reply'] },
+      'registration-reply': { ...naks['registration-reply'] },
+    },
+    errors: { ...errors },
+  };
+}
+
+function oneMore(counts: Counts, code: number): void {
+  counts[code] = (counts[code] ?? 0) + 1;
 }
 
 /** The code with which a reply refuses; undefined if it does not, or if the message is no reply. */

@@ -88,11 +88,11 @@ function getCounters(
     sinceMs: BigInt(traffic.since),
     total: encodeCounters(traffic.total),
     nodes: shown
-      .map(({ node, since, counters }) => ({
+      .map(({ node, since, counter }) => ({
         id: node,
         name: nodes.get(node)?.name ?? node,
         sinceMs: BigInt(since),
-        counters: encodeCounters(counters),
+        counters: encodeCounters(counter.read()),
       }))
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
   });

@@ -1,7 +1,7 @@
 import type { Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { NhrpMessage } from '#proto/model/nhrp.ts';
-import { noMessages } from '#proto/model/nhrp-counters.ts';
+import { NhrpCounter } from '#proto/model/nhrp-counters.ts';
 import type { GoodbyeReason, HubPeer, OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import type { Fault } from '#proto/model/result.ts';
 import type { LearnedRoute } from '#proto/model/route.ts';
@@ -44,7 +44,7 @@ export class Session {
   /** When it began. */
   readonly since: Timestamp;
   /** Messages since then. */
-  counters = noMessages;
+  readonly counter = new NhrpCounter();
 
   readonly #pipe: Pipe;
   readonly #waiting: RegistryMessage[] = [];

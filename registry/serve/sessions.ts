@@ -1,6 +1,6 @@
 import type { NodeId } from '#proto/model/names.ts';
 import type { NhrpMessage } from '#proto/model/nhrp.ts';
-import { count, type Direction } from '#proto/model/nhrp-counters.ts';
+import type { Direction } from '#proto/model/nhrp-counters.ts';
 import type { Fault } from '#proto/model/result.ts';
 import { type Milliseconds, milliseconds } from '#proto/model/time.ts';
 import { admit, requireOverlay } from '#registry/decide/admit.ts';
@@ -127,16 +127,22 @@ export class Sessions {
   /** Counts a message of a session, and shows it to who follows. */
   note(direction: Direction, session: Session, message: NhrpMessage): void {
     const { node } = session;
-    session.counters = count(session.counters, direction, message);
+    session.counter.add(direction, message);
     this.#context.traffic.note(direction, { id: node, name: this.#name(node) }, message);
   }
 
   /** The round trip to a node; undefined while it is not connected. A session that is too young for it counts as 0. */
   async measure(node: NodeId): Promise<Milliseconds | undefined> {
-    const local = this.#open.get(node);
-    if (local?.greeted && !local.ended) return local.meter.rtt ?? milliseconds(0);
+    const here = this.measureHere(node);
+    if (here !== undefined) return here;
     const replica = this.elsewhere(node);
     return replica === undefined ? undefined : this.#peers.measure(replica, node);
+  }
+
+  /** Likewise; undefined also when another replica has the session. */
+  measureHere(node: NodeId): Milliseconds | undefined {
+    const session = this.#open.get(node);
+    return session?.greeted && !session.ended ? (session.meter.rtt ?? milliseconds(0)) : undefined;
   }
 
   /** Tells every node to go elsewhere, and stops. */

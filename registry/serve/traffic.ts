@@ -3,7 +3,7 @@ import type { Clock } from '#proto/kit/clock.ts';
 import type { Logger } from '#proto/kit/log.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { type NhrpMessage, summaryOf } from '#proto/model/nhrp.ts';
-import { count, type Direction, type NhrpCounters, noMessages } from '#proto/model/nhrp-counters.ts';
+import { type Direction, NhrpCounter, type NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import type { Timestamp } from '#proto/model/time.ts';
 import { Follower, type FollowerPipe, type Sighting } from './follower.ts';
@@ -21,7 +21,7 @@ export class Traffic {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #followers = new Set<Follower>();
-  #total = noMessages;
+  readonly #total = new NhrpCounter();
 
   constructor(clock: Clock, log: Logger) {
     this.#clock = clock;
@@ -31,12 +31,13 @@ export class Traffic {
 
   /** Of all nodes and tools, since this replica started. */
   get total(): NhrpCounters {
-    return this.#total;
+    return this.#total.read();
   }
 
   note(direction: Direction, other: Correspondent, message: NhrpMessage): void {
-    this.#total = count(this.#total, direction, message);
-    this.#log.trace({ node: other.id ?? other.name, message: summaryOf(message) }, direction);
+    this.#total.add(direction, message);
+    if (this.#log.isLevelEnabled('trace'))
+      this.#log.trace({ node: other.id ?? other.name, message: summaryOf(message) }, direction);
     if (this.#followers.size === 0) return;
     const sighting: Sighting = {
       time: this.#clock.date(),

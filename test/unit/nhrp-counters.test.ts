@@ -4,7 +4,7 @@ import { countingSession } from '#agent/io/counting-session.ts';
 import type { SessionHandlers } from '#agent/io/session-port.ts';
 import { decodeCounters, encodeCounters } from '#proto/codec/nhrp-counters.ts';
 import { cieCode, errorCode, type NhrpMessage } from '#proto/model/nhrp.ts';
-import { count, nhrpTypes, noMessages, unknownError } from '#proto/model/nhrp-counters.ts';
+import { NhrpCounter, nhrpTypes, noMessages, unknownError } from '#proto/model/nhrp-counters.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
 import { Metrics } from '#registry/serve/metrics.ts';
 import { cie, message, registration, resolution } from '#test/support/registry-fixtures.ts';
@@ -20,20 +20,23 @@ const error = (code: number): NhrpMessage =>
   message('10.99.0.1', '10.99.0.2', { type: 'error-indication', code, offset: 0, contents: new Uint8Array() });
 
 /** Two resolutions came; an ack, two NAKs and three error indications went. */
-const counted = [resolution('10.99.0.1', '10.99.0.2'), resolution('10.99.0.1', '10.99.0.3')].reduce(
-  (counters, one) => count(counters, 'received', one),
-  noMessages,
-);
-const both = [
+const counter = new NhrpCounter();
+for (const one of [resolution('10.99.0.1', '10.99.0.2'), resolution('10.99.0.1', '10.99.0.3')])
+  counter.add('received', one);
+const before = counter.read();
+for (const one of [
   reply(0),
   reply(0, cieCode.prohibited, cieCode.alreadyRegistered),
   reply(cieCode.prohibited),
   error(errorCode.loop),
   error(222),
   error(223),
-].reduce((counters, one) => count(counters, 'sent', one), counted);
+])
+  counter.add('sent', one);
+const both = counter.read();
 
 test('messages are counted by direction and type, a refusing reply once by its first code, unknown errors together', () => {
+  assert.equal(before.sent.messages['registration-reply'], 0, 'what was read does not change');
   assert.equal(both.received.messages['resolution-request'], 2);
   assert.equal(both.sent.messages['resolution-request'], 0);
   assert.deepEqual(both.received.naks, noMessages.received.naks);
@@ -44,7 +47,7 @@ test('messages are counted by direction and type, a refusing reply once by its f
   assert.deepEqual(
     Object.values(noMessages.sent.messages),
     nhrpTypes.map(() => 0),
-    'counting changes no value',
+    'counting starts from nothing',
   );
 });
 

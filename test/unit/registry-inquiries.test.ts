@@ -26,7 +26,7 @@ function setUp() {
   store.force({ put: [{ kind: 'overlay', record: overlayRecord() }, ...enrolled(one, bindingRecord(1))] });
   const lines: Record<string, unknown>[] = [];
   const note = (fields: Record<string, unknown>) => lines.push(fields);
-  const log = { warn: note, trace: () => undefined } as unknown as Logger;
+  const log = { warn: note, trace: () => undefined, isLevelEnabled: () => true } as unknown as Logger;
   const time = { now: 0 };
   const held = (): Timestamp => time.now as Timestamp;
   const clock = { now: () => time.now as Instant, date: held, held };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { cacheOf } from '#agent/decide/cache.ts';
 import { cieCode, errorCode, type NhrpMessage } from '#proto/model/nhrp.ts';
-import { count, noMessages } from '#proto/model/nhrp-counters.ts';
+import { NhrpCounter } from '#proto/model/nhrp-counters.ts';
 import { agentView } from '#registry/cli/agent-view.ts';
 import { ciscoCache, ciscoDmvpn, ciscoNhs, ciscoTraffic } from '#registry/cli/cisco.ts';
 import { countersTable } from '#registry/cli/counters.ts';
@@ -190,10 +190,10 @@ const error = message('10.100.0.1', '10.100.0.2', {
 const request = registration('10.100.0.2', [multipoint('b')]);
 const received: readonly NhrpMessage[] = [request, request, resolution('10.100.0.2', '10.100.0.9')];
 const sent: readonly NhrpMessage[] = [refusal, refusal, error];
-const counters = sent.reduce(
-  (sum, one) => count(sum, 'sent', one),
-  received.reduce((sum, one) => count(sum, 'received', one), noMessages),
-);
+const counter = new NhrpCounter();
+for (const one of received) counter.add('received', one);
+for (const one of sent) counter.add('sent', one);
+const counters = counter.read();
 
 const rows = cacheRows(bindings, nodes, 'lab', now);
 const peers = dmvpnPeers(nodes, bindings, now);
