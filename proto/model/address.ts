@@ -59,6 +59,10 @@ export function checkAnnounced(prefix: Prefix): Result<Prefix> {
 export function prefixOf(address: Address, length: number): Prefix {
   const family = familyOf(address);
   if (length === addressBits(family)) return hostPrefix(address);
+  if (family === 4) {
+    const mask = length === 0 ? 0 : -1 << (32 - length);
+    return `${formatIpv4(ipv4Number(address) & mask)}/${String(length)}` as Prefix;
+  }
   return `${formatAddress(family, maskTo(family, addressValue(address), length))}/${String(length)}` as Prefix;
 }
 
@@ -96,10 +100,18 @@ export function addressValue(address: Address): bigint {
   return value;
 }
 
-function ipv4Number(address: Address): number {
+/** An IPv4 address as a number, without a bigint. */
+export function ipv4Number(address: Address): number {
   let value = 0;
-  for (const part of address.split('.')) value = value * 256 + Number(part);
-  return value;
+  let part = 0;
+  for (let at = 0; at < address.length; at++) {
+    const code = address.charCodeAt(at);
+    if (code === 0x2e) {
+      value = value * 256 + part;
+      part = 0;
+    } else part = part * 10 + code - 0x30;
+  }
+  return value * 256 + part;
 }
 
 /** The inverse of addressValue; bits above the family's width are ignored. */
@@ -145,9 +157,9 @@ export function overlaps(a: Prefix, b: Prefix): boolean {
 
 /** 224.0.0.0/4, ff00::/8, and the limited broadcast. */
 export function isMulticast(address: Address): boolean {
-  const value = addressValue(address);
-  if (familyOf(address) === 6) return value >> 120n === 0xffn;
-  return value >> 28n === 0xen || value === 0xffff_ffffn;
+  if (familyOf(address) === 6) return addressValue(address) >> 120n === 0xffn;
+  const value = ipv4Number(address);
+  return value >>> 28 === 0xe || value === 0xffff_ffff;
 }
 
 /** IPv4 before IPv6, then by number, then the shorter prefix first. */

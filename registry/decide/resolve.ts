@@ -1,12 +1,4 @@
-import {
-  type Address,
-  familyOf,
-  hostPrefix,
-  isHostPrefix,
-  isMulticast,
-  lengthOf,
-  type Prefix,
-} from '#proto/model/address.ts';
+import { type Address, familyOf, hostPrefix, isHostPrefix, lengthOf, type Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import {
   type Cie,
@@ -24,11 +16,13 @@ import { addressFor, announcedBy, isBehindNat, liveBinding, multipointOf, nbmaOf
 import type { BindingRecord, NodeRecord } from './records.ts';
 import { rendezvous, type RendezvousPair } from './rendezvous.ts';
 import { answer, errorAbout } from './reply.ts';
-import { narrowed, pathError, requestError, type ServerPath } from './resolution-rules.ts';
-import { routeTo, type View } from './rib.ts';
+import { locate, type Located, type Refusal } from './locate.ts';
+import { pathError, type ServerPath } from './resolution-rules.ts';
+import type { View } from './rib.ts';
 import { scopeOf } from './scope.ts';
 import type { Snapshot } from './state.ts';
-import { relayed, type Server } from './transit.ts';
+import { type Told, toldOf } from './told.ts';
+import { relayed } from './transit.ts';
 
 export interface ResolutionContext extends ServerPath {
   readonly now: Timestamp;
@@ -43,12 +37,7 @@ export interface ResolutionOutcome {
   /** For the node that was asked for, so that it prepares its side. To be sent with the reply. */
   readonly forward: { readonly to: NodeId; readonly message: NhrpMessage<ResolutionRequest> } | undefined;
   /** What the asker was told, which is to be purged when it is no longer so. Undefined for a refusal. */
-  readonly told: { readonly prefix: Prefix; readonly about: NodeId } | undefined;
-}
-
-/** The node behind an address, if its binding holds: whose round trip the caller measures before it resolves. */
-export function targetOf(snapshot: Snapshot, destination: Address, view: View): NodeId | undefined {
-  return routeTo(snapshot, destination, view)?.node;
+  readonly told: Told | undefined;
 }
 
 /** RFC 2332 5.2.1 and 5.2.2, answered from the snapshot alone. `asker` undefined: a tool of an operator. */
@@ -58,21 +47,31 @@ export function resolve(
   request: NhrpMessage<ResolutionRequest>,
   context: ResolutionContext,
 ): ResolutionOutcome {
-  const error = requestError(snapshot, asker, request, context.server);
-  const refuse = (code: number): ResolutionOutcome => {
-    const reply = errorAbout(request, code, { server: context.server, sender: asker });
-    return { reply, forward: undefined, told: undefined };
-  };
-  if (error !== undefined) return refuse(error);
-  const found = find(snapshot, asker, request, context.now);
-  if (typeof found === 'number')
-    return { reply: refusal(request, found, context.server), forward: undefined, told: undefined };
+  const located = locate(snapshot, asker, request, context);
+  if (located.kind === 'refusal') return refused(located);
+  return answerAbout(snapshot, asker, request, { ...context, target: located });
+}
 
+export function refused({ reply }: Refusal): ResolutionOutcome {
+  return { reply, forward: undefined, told: undefined };
+}
+
+/** What `locate` found on the same snapshot is the answer. */
+export function answerAbout(
+  snapshot: Snapshot,
+  asker: NodeRecord | undefined,
+  request: NhrpMessage<ResolutionRequest>,
+  context: ResolutionContext & { readonly target: Located },
+): ResolutionOutcome {
+  const { target: found, server } = context;
   const askerBinding = asker && liveBinding(snapshot, asker.id, context.now);
   const meets = asker?.role === 'spoke' && found.node.role === 'spoke';
   const pair = meets && askerBinding ? meet(askerBinding, found.binding, context) : undefined;
   const blocked = pair && pathError(request, context);
-  if (blocked !== undefined) return refuse(blocked);
+  if (blocked !== undefined) {
+    const reply = errorAbout(request, blocked, { server, sender: asker });
+    return { reply, forward: undefined, told: undefined };
+  }
   const reply = answer(
     request,
     {
@@ -85,41 +84,14 @@ export function resolve(
       cies: [bindingCie(found.binding, found.node, found.prefix, context.now)],
       target: targetValue(found.node, found.binding, pair?.asker),
     },
-    context.server,
+    server,
   );
-  const told = { prefix: found.prefix, about: found.node.id };
+  const told = toldOf(snapshot, found.prefix, found.binding);
   if (!asker || !askerBinding || !pair) return { reply, forward: undefined, told };
   const view = { now: context.now, asker: found.node.id };
   const back = { node: asker, binding: askerBinding, ...wayBack(snapshot, asker, request.source, view) };
   const message = introduce(request, back, pair.target, context);
   return { reply, told, forward: message && { to: found.node.id, message } };
-}
-
-interface Found {
-  readonly node: NodeRecord;
-  readonly binding: BindingRecord;
-  readonly prefix: Prefix;
-}
-
-/** What the request is about, or the code of its refusal. */
-function find(
-  snapshot: Snapshot,
-  asker: NodeRecord | undefined,
-  request: NhrpMessage<ResolutionRequest>,
-  now: Timestamp,
-): Found | number {
-  if (!snapshot.overlay) return cieCode.noResources;
-  if (asker && snapshot.overlay.phase === 1) return cieCode.prohibited;
-  if (isMulticast(request.destination)) return cieCode.noBinding;
-  const scope = scopeOf(snapshot, request.destination, { now, asker: asker?.id });
-  const node = scope && snapshot.nodes.get(scope.node);
-  const binding = scope && liveBinding(snapshot, scope.node, now);
-  if (!node || !binding || !multipointOf(binding)) return cieCode.noBinding;
-  if (node.id === asker?.id) return cieCode.prohibited;
-  const widest = request.body.cies[0]?.prefixLength ?? uniquePrefixLength;
-  const isAddress = node.address === request.destination || node.address6 === request.destination;
-  if (request.body.unique && !(isAddress && binding.unique)) return cieCode.notUnique;
-  return { node, binding, prefix: narrowed(scope.prefix, request.destination, widest) };
 }
 
 function meet(asker: BindingRecord, target: BindingRecord, context: ResolutionContext): RendezvousPair | undefined {
@@ -130,7 +102,7 @@ function meet(asker: BindingRecord, target: BindingRecord, context: ResolutionCo
 /** The request as it goes on to the node that was asked for: with who asks, and where and when to meet it. */
 function introduce(
   request: NhrpMessage<ResolutionRequest>,
-  { node, binding, source, prefix }: Found & WayBack,
+  { node, binding, source, prefix }: Omit<Located, 'kind'> & WayBack,
   meeting: Rendezvous,
   { now, server }: ResolutionContext,
 ): NhrpMessage<ResolutionRequest> | undefined {
@@ -189,37 +161,6 @@ export function targetValue(
       nat: isBehindNat(binding),
       rendezvous: meeting,
     }
-  );
-}
-
-/** One CIE with nothing but its code (RFC 2332 5.2.2). */
-function refusal(
-  request: NhrpMessage<ResolutionRequest>,
-  code: number,
-  server: Server | undefined,
-): NhrpMessage<ResolutionReply> {
-  const cie: Cie = {
-    code,
-    prefixLength: uniquePrefixLength,
-    mtu: 0,
-    holdingTime: seconds(0),
-    nbma: [],
-    protocolAddress: undefined,
-    preference: 0,
-  };
-  return answer(
-    request,
-    {
-      type: 'resolution-reply',
-      router: request.body.router,
-      authoritative: false,
-      destinationStable: false,
-      unique: request.body.unique,
-      sourceStable: request.body.sourceStable,
-      cies: [cie],
-      target: undefined,
-    },
-    server,
   );
 }
 

@@ -39,7 +39,7 @@ function standingOf(snapshot: Snapshot, { node, lost }: Candidate, now: Timestam
 /** The node behind one route; undefined if nobody is there. */
 export function chosenOf(snapshot: Snapshot, route: Route, view: View): NodeId | undefined {
   const only = route.candidates.length === 1 ? route.candidates[0] : undefined;
-  if (only && !only.lost) return only.node;
+  if (only) return standingOf(snapshot, only, view.now) === standings.gone ? undefined : only.node;
   return shareOf(view.asker ?? '', rank(snapshot, route.candidates, view.now).best)?.node;
 }
 

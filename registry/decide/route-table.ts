@@ -4,6 +4,7 @@ import {
   addressValue,
   type Family,
   familyOf,
+  ipv4Number,
   lengthOf,
   networkOf,
   type Prefix,
@@ -201,11 +202,7 @@ function contains(at: TrieNode, bits: Bits): boolean {
 
 /** Words of 32 bits, most significant first: one of IPv4, four of IPv6. */
 function bitsOf(address: Address): Bits {
-  if (familyOf(address) === 4) {
-    let value = 0;
-    for (const part of address.split('.')) value = value * 256 + Number(part);
-    return Uint32Array.of(value);
-  }
+  if (familyOf(address) === 4) return Uint32Array.of(ipv4Number(address));
   const value = addressValue(address);
   return Uint32Array.from([96n, 64n, 32n, 0n], (shift) => Number(BigInt.asUintN(32, value >> shift)));
 }

@@ -35,7 +35,12 @@ export function toldNow(snapshot: Snapshot, prefix: Prefix, about: NodeId, view:
   const scope = scopeOf(snapshot, networkOf(prefix), view);
   if (scope?.node !== about || !containsPrefix(scope.prefix, prefix)) return undefined;
   const binding = liveBinding(snapshot, about, view.now);
-  return binding && { prefix, about, mark: markOf(binding), revision: Number(snapshot.revision) };
+  return binding && toldOf(snapshot, prefix, binding);
+}
+
+/** An answer about a prefix that leads to the node of this binding. */
+export function toldOf({ revision }: Snapshot, prefix: Prefix, binding: BindingRecord): Told {
+  return { prefix, about: binding.node, mark: markOf(binding), revision: Number(revision) };
 }
 
 /** Whether what was told differs from the present answer, or the operator had it cleared since. */

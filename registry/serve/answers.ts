@@ -2,7 +2,7 @@ import type { Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { after, type Instant, milliseconds, type Timestamp, toMilliseconds } from '#proto/model/time.ts';
 import { liveBinding, remaining } from '#registry/decide/node.ts';
-import { isStale, toldNow, type ToldRecord } from '#registry/decide/told.ts';
+import { isStale, type Told, toldNow, type ToldRecord } from '#registry/decide/told.ts';
 import type { StoreChange } from '#registry/store/port.ts';
 import { BlanketPurges } from './blanket-purges.ts';
 import type { RegistryContext } from './context.ts';
@@ -74,18 +74,24 @@ export class Answers {
     return this.#writer.waiting;
   }
 
-  /** A node with a session here is told about another one. */
-  remember(asker: NodeId, prefix: Prefix, about: NodeId): void {
+  /** A node with a session here heard of another one: as much as an answer about the prefix would say. */
+  introduce(asker: NodeId, prefix: Prefix, about: NodeId): void {
     const { store, clock } = this.#parts.context;
-    const snapshot = store.snapshot();
-    const told = toldNow(snapshot, prefix, about, { now: clock.held(), asker });
-    const binding = liveBinding(snapshot, about, clock.held());
-    if (!told || !binding || !this.#parts.sessions.has(asker)) return;
-    const until = (clock.date() + toMilliseconds(remaining(binding, clock.held()))) as Timestamp;
+    const told = toldNow(store.snapshot(), prefix, about, { now: clock.held(), asker });
+    if (told) this.remember(asker, told);
+  }
+
+  /** A node with a session here was answered. */
+  remember(asker: NodeId, { prefix, about, mark, revision }: Told): void {
+    const { store, clock } = this.#parts.context;
+    const now = clock.held();
+    const binding = liveBinding(store.snapshot(), about, now);
+    if (!binding || !this.#parts.sessions.has(asker)) return;
+    const until = (clock.date() + toMilliseconds(remaining(binding, now))) as Timestamp;
     const known = this.#index.get(asker, prefix);
-    const same = known !== undefined && known.about === about && known.mark === told.mark && known.stored >= until;
-    const answer = { ...told, asker, until, order: ++this.#order, stored: same ? known.stored : 0, purging: false };
-    const gone = this.#index.add(answer);
+    const same = known !== undefined && known.about === about && known.mark === mark && known.stored >= until;
+    const state = { until, order: ++this.#order, stored: same ? known.stored : 0, purging: false };
+    const gone = this.#index.add({ asker, about, prefix, mark, revision, ...state });
     if (!same) this.#writer.note(asker, about);
     if (gone && gone.about !== about) this.#writer.note(asker, gone.about);
     this.#purges.spare(asker, prefix);

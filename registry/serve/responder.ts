@@ -1,11 +1,5 @@
 import { version } from '#proto/kit/version.ts';
-import {
-  cieCode,
-  errorCode,
-  type NhrpMessage,
-  type RegistrationRequest,
-  type ResolutionRequest,
-} from '#proto/model/nhrp.ts';
+import { cieCode, errorCode, type NhrpMessage, type RegistrationRequest } from '#proto/model/nhrp.ts';
 import { ok } from '#proto/model/result.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
 import type { NodeId } from '#proto/model/names.ts';
@@ -13,9 +7,7 @@ import { admit } from '#registry/decide/admit.ts';
 import { purgeByNode } from '#registry/decide/purge.ts';
 import { refuseAll, register, type RegistrationOutcome } from '#registry/decide/register.ts';
 import { errorAbout } from '#registry/decide/reply.ts';
-import { resolve, targetOf } from '#registry/decide/resolve.ts';
-import { introduced } from '#registry/decide/told.ts';
-import { relayed, type Server } from '#registry/decide/transit.ts';
+import { relayed } from '#registry/decide/transit.ts';
 import type { Answers } from './answers.ts';
 import { decideAndCommit } from './commit.ts';
 import { type Complaints, refusalText } from './complaints.ts';
@@ -23,6 +15,7 @@ import type { RegistryContext } from './context.ts';
 import { Indications } from './indications.ts';
 import type { Observations } from './observations.ts';
 import { Queues } from './queues.ts';
+import { Resolutions } from './resolutions.ts';
 import { serverNamed } from './servers.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -49,6 +42,7 @@ export class Responder {
   readonly #complaints: Complaints;
   readonly #queues: Queues;
   readonly #indications: Indications;
+  readonly #resolutions: Resolutions;
   /** Called when a registration came back that only has to be held again. */
   onRevived: () => void = () => undefined;
 
@@ -60,6 +54,7 @@ export class Responder {
     this.#observations = parts.observations;
     this.#complaints = parts.complaints;
     this.#indications = new Indications(parts.context, parts.sessions);
+    this.#resolutions = new Resolutions({ ...parts, send: this.#send.bind(this) });
   }
 
   /** Resolves when the message is dealt with. */
@@ -106,7 +101,7 @@ export class Responder {
       return false;
     }
     const delivered = this.#sessions.deliverHere(to, onward);
-    if (delivered) this.#rememberIntroduction(to, onward);
+    if (delivered) this.#resolutions.introduced(to, onward);
     return delivered;
   }
 
@@ -125,7 +120,7 @@ export class Responder {
         await this.#queues.add(session, () => this.#register(session, { ...message, body }));
         break;
       case 'resolution-request':
-        await this.#resolve(session, { ...message, body });
+        await this.#resolutions.answer(session, { ...message, body });
         break;
       case 'purge-request':
         await this.#queues.add(session, () => this.#purge(session, { ...message, body }));
@@ -177,41 +172,6 @@ export class Responder {
     if (outcome.value.revived === true) this.onRevived();
   }
 
-  async #resolve(session: Session, request: NhrpMessage<ResolutionRequest>): Promise<void> {
-    const { store, clock } = this.#context;
-    const about = targetOf(store.snapshot(), request.destination, {
-      now: clock.held(),
-      asker: session.node,
-    });
-    const targetRtt = about === undefined ? undefined : await this.#sessions.measure(about);
-    const snapshot = store.snapshot();
-    const node = snapshot.nodes.get(session.node);
-    if (!node) return;
-    const now = clock.held();
-    const askerRtt = session.meter.rtt ?? 0;
-    const outcome = resolve(snapshot, node, request, {
-      now,
-      askerRtt: askerRtt as typeof targetRtt,
-      targetRtt,
-      server: serverNamed(this.#context),
-      via: about === undefined ? undefined : this.#via(about),
-    });
-    if (outcome.told) this.#answers.remember(node.id, outcome.told.prefix, outcome.told.about);
-    if (outcome.forward) {
-      const { to, message } = outcome.forward;
-      void this.#sessions.deliver(to, message).then((delivery) => {
-        if (delivery === 'here') this.#rememberIntroduction(to, message);
-      });
-    }
-    this.#send(session, outcome.reply);
-  }
-
-  /** The node that was asked for learned of the asker. */
-  #rememberIntroduction(to: NodeId, message: NhrpMessage): void {
-    const told = introduced(message);
-    if (told) this.#answers.remember(to, told.prefix, told.about);
-  }
-
   async #purge(
     session: Session,
     request: NhrpMessage<Extract<NhrpMessage['body'], { type: 'purge-request' }>>,
@@ -237,11 +197,5 @@ export class Responder {
     const { nodes } = this.#context.store.snapshot();
     this.#complaints.about(nodes.get(session.node)?.name ?? session.node, message, detail);
     this.#sessions.send(session, message);
-  }
-
-  /** The other replica by which a message goes to a node. */
-  #via(node: NodeId): Server | undefined {
-    const replica = this.#sessions.elsewhere(node);
-    return replica === undefined ? undefined : serverNamed(this.#context, replica);
   }
 }

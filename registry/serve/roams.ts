@@ -18,7 +18,7 @@ const slice = 100;
 export interface RoamParts {
   readonly context: Pick<RegistryContext, 'store' | 'clock'>;
   readonly sessions: Pick<Sessions, 'open' | 'measure' | 'deliverHere'>;
-  readonly answers: Pick<Answers, 'holdersOf' | 'heldBy' | 'remember'>;
+  readonly answers: Pick<Answers, 'holdersOf' | 'heldBy' | 'introduce'>;
 }
 
 interface Moves {
@@ -124,7 +124,7 @@ export class Roams {
       requestId: (this.#nextId = (this.#nextId + 1) >>> 0),
       now: context.clock.held(),
     });
-    if (message && sessions.deliverHere(to, message)) answers.remember(to, prefix, about);
+    if (message && sessions.deliverHere(to, message)) answers.introduce(to, prefix, about);
   }
 }
 

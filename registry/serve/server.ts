@@ -22,6 +22,8 @@ const options = {
   'grpc.max_receive_message_length': 256 * 1024,
   'grpc.max_metadata_size': 16 * 1024,
   'grpc.max_concurrent_streams': 128,
+  // Statistics of every connection and call that nothing reads.
+  'grpc.enable_channelz': 0,
 };
 
 /** What the kernel takes as the path of a unix socket. */

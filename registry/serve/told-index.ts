@@ -84,7 +84,12 @@ export class ToldIndex {
 
   /** What the store is to remember of one node about another. */
   record(asker: NodeId, about: NodeId, now: Timestamp): KeptRecord {
-    const answers = this.of(asker).filter((one) => one.about === about && one.until > now);
+    const answers: Answer[] = [];
+    for (const told of this.about(about).values()) {
+      const answer = told.get(asker);
+      if (answer && answer.until > now) answers.push(answer);
+    }
+    if (answers.length > 1) answers.sort((a, b) => a.order - b.order);
     const kept = answers.slice(-mostStored).map((one) => ({
       ...one,
       until: (one.until + (one.until - now) * storedLonger) as Timestamp,

@@ -15,7 +15,8 @@ import { liveBinding, multipointOf } from '#registry/decide/node.ts';
 import { purgeByNode } from '#registry/decide/purge.ts';
 import type { NodeRecord } from '#registry/decide/records.ts';
 import { register } from '#registry/decide/register.ts';
-import { resolve, targetOf } from '#registry/decide/resolve.ts';
+import { locate } from '#registry/decide/locate.ts';
+import { resolve } from '#registry/decide/resolve.ts';
 import { scopeOf } from '#registry/decide/scope.ts';
 import type { Transaction } from '#registry/decide/state.ts';
 import { introduced, type ToldRecord } from '#registry/decide/told.ts';
@@ -306,18 +307,18 @@ export class World {
       }
       case 'resolution-request': {
         const askerRtt = milliseconds(10);
-        const about = targetOf(snapshot, message.destination, { now, asker: agent.record.id });
-        const there = about === undefined ? undefined : this.#byId(about)?.replica;
+        const located = locate(snapshot, agent.record, { ...message, body }, { now, server });
+        const there = located.kind === 'target' ? this.#byId(located.node.id)?.replica : undefined;
         const targetRtt = there === undefined ? undefined : askerRtt;
         const via = there === undefined || there === agent.replica ? undefined : serverAt(there);
         const request = { ...message, body };
         const outcome = resolve(snapshot, agent.record, request, { now, askerRtt, targetRtt, server, via });
-        if (outcome.told) answers.remember(agent.record.id, outcome.told.prefix, outcome.told.about);
+        if (outcome.told) answers.remember(agent.record.id, outcome.told);
         const target = outcome.forward && this.#byId(outcome.forward.to);
         const replica = target?.replica === undefined ? undefined : this.#replicas[target.replica];
         if (outcome.forward && target && replica) {
           const told = introduced(outcome.forward.message);
-          if (told) replica.remember(target.record.id, told.prefix, told.about);
+          if (told) replica.introduce(target.record.id, told.prefix, told.about);
           const onward = via ? relayed(outcome.forward.message, via) : outcome.forward.message;
           assert.ok(typeof onward === 'object', 'what was answered can be passed on');
           assert.equal(onward.hopCount, message.hopCount - (via ? 2 : 1), 'each server takes a hop');
