@@ -10,8 +10,8 @@ import type { Seconds, Timestamp } from '#proto/model/time.ts';
 x509.cryptoProvider.set(webcrypto);
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
-/** So that a clock that is a little late takes a new certificate at once. */
-const skew = 5 * 60_000;
+/** So that a clock that is late, by a time zone perhaps, takes a new certificate at once. A short life is at most doubled by it. */
+const skew = 86_400_000;
 const caValidity = 20 * 365 * 86_400_000;
 const longestCsr = 8192;
 
@@ -91,7 +91,7 @@ export async function issueCertificate(options: IssueOptions): Promise<Result<Is
     serialNumber: randomSerial(),
     subject: [{ CN: [options.name] }],
     issuer: ca.subjectName,
-    notBefore: new Date(options.now - skew),
+    notBefore: new Date(options.now - Math.min(skew, options.validity * 1000)),
     notAfter: new Date(expires),
     publicKey: publicKey.value,
     signingKey: await importKey(options.caKey),

@@ -15,6 +15,8 @@ export interface JoinOptions {
   readonly endpoint?: string;
   /** What agent.yaml becomes before the agent is started. */
   readonly configure?: (agentYaml: string) => string;
+  /** Of its agent, beside the overlay's. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Overlay {
@@ -49,6 +51,8 @@ export interface OverlayOptions {
   /** Of the agents (debug by default) and the registry (info by default). */
   readonly logLevel?: 'trace' | 'debug' | 'info';
   readonly registryArguments?: readonly string[];
+  /** Of the registry, beside `env`. */
+  readonly registryEnv?: Readonly<Record<string, string>>;
   readonly agentArguments?: readonly string[];
   /** What must be there before the registry starts; gets a directory that goes with the overlay. */
   readonly before?: (dir: string) => Promise<void>;
@@ -81,7 +85,7 @@ export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Pro
   const registry = createService({
     host,
     stateDir,
-    env,
+    env: { ...env, ...options.registryEnv },
     argv: [
       binary('dmwg-registry'),
       '--state-dir',
@@ -117,7 +121,7 @@ export async function createOverlay(lab: Lab, options: OverlayOptions = {}): Pro
       role,
       host: spoke,
       stateDir: nodeDir(name),
-      env,
+      env: { ...env, ...request.env },
       node,
       more: ['--log-level', options.logLevel ?? 'debug', ...(options.agentArguments ?? [])],
     });
