@@ -17,6 +17,7 @@ import { type AgentState, initialState } from './decide/state.ts';
 import { trace } from './decide/trace.ts';
 import { createHost, removeAll } from './host.ts';
 import { createBfd } from './io/bfd.ts';
+import { createHubReach } from './io/hub-reach.ts';
 import { countingSession } from './io/counting-session.ts';
 import { follow, searchPath } from './io/exec.ts';
 import { missingPrograms } from './io/programs.ts';
@@ -83,6 +84,12 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     }),
   );
   const bfd = createBfd({ logger: logger.child({ component: 'bfd' }), clock, random });
+  const hubReach = createHubReach({
+    logger: logger.child({ component: 'hub-reach' }),
+    onReach: (reach) => {
+      loop.post({ kind: 'reach', reach });
+    },
+  });
   const noticing = createNoticing({
     group: self.nflogGroup,
     logger: logger.child({ component: 'noticing' }),
@@ -99,6 +106,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     setBfd: (sessions) => {
       bfd.setSessions(sessions);
     },
+    setReach: hubReach.set,
     kickBfd: (path) => {
       bfd.kick(path);
     },
@@ -185,6 +193,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   ];
   await Promise.all(parts);
   await noticing.stop();
+  hubReach.close();
 
   await socket.close();
   await writer.flush();

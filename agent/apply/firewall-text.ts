@@ -76,6 +76,7 @@ function chainsOf(state: FirewallState): Chain[] {
       hook: 'type filter hook forward priority filter',
       rules: [
         ...border(state),
+        ...(state.apart.length === 0 ? [] : [`iifname ${names(state.apart)} oifname ${names(state.apart)} drop`]),
         ...jump(state.indicate, `iifname ${names(state.indicate)} oifname ${names(state.indicate)}`, 'pair'),
         ...jump(state.account, iif(state), 'source'),
         ...onlyThroughTunnels(state, 'forward'),

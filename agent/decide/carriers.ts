@@ -1,5 +1,5 @@
 // A hub's choice among spokes that announce one prefix: WireGuard gives it to one peer of an interface. By preference among those
-// whose tunnel to this hub is Up; who has it keeps it until it goes Down, or a better one has been Up for a while.
+// whose tunnel to this hub is Up, else among those that another hub reaches; who has it keeps it until it goes Down, or a better one has been Up for a while.
 import type { Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { LearnedRoute, RouteOrigin } from '#proto/model/route.ts';
@@ -11,7 +11,7 @@ import type { AgentState, BfdState } from './state.ts';
 
 /** For so long a better spoke must be Up before it takes a prefix back. */
 const returnMs = milliseconds(2000);
-const standings = { up: 2, down: 1 } as const;
+const standings = { up: 3, beyond: 2, down: 1 } as const;
 
 /** BFD over a spoke's tunnel to this hub. */
 export function spokeBfd(state: AgentState, node: NodeId, bfd: BfdState, turn: Turn): AgentState {
@@ -38,7 +38,7 @@ function sharedOf(learned: ReadonlyMap<Prefix, LearnedRoute>): readonly LearnedR
 export function chooseCarriers(state: AgentState, turn: Turn): AgentState {
   const { hub, learned } = state;
   if (state.self.role !== 'hub' || !learned || !hub.peers) return state;
-  const madeOf = [learned, hub.peers, hub.up];
+  const madeOf = [learned, hub.peers, hub.up, hub.beyond];
   const due = hub.chooseAt !== undefined && hub.chooseAt <= turn.now;
   if (!due && madeOf.every((input, index) => input === hub.chosenOf[index])) return state;
   const carriers = new Map<Prefix, NodeId>();
@@ -65,13 +65,14 @@ interface Choice {
 }
 
 function choose(
-  { up }: HubState,
+  { up, beyond }: HubState,
   origins: readonly RouteOrigin[],
   holder: NodeId | undefined,
   now: Instant,
 ): Choice | undefined {
   const contenders = origins.map(({ node, preference }) => {
-    return { node, preference, standing: up.has(node) ? standings.up : standings.down };
+    const standing = up.has(node) ? standings.up : beyond.has(node) ? standings.beyond : standings.down;
+    return { node, preference, standing };
   });
   const { best } = select(contenders);
   const first = best[0];
@@ -79,9 +80,9 @@ function choose(
   const held = contenders.find(({ node }) => node === holder);
   const keep = { node: held?.node ?? first.node, again: undefined };
   if (!held || best.includes(held)) return keep;
-  // With nobody Up nobody is known to be better: an agent that has just started has heard of none yet.
-  if (first.standing === standings.down) return keep;
-  if (held.standing === standings.down) return { node: first.node, again: undefined };
+  // Of those that are not Up nobody is known to be better: an agent that has just started has heard of none yet.
+  if (held.standing < first.standing) return { node: first.node, again: undefined };
+  if (first.standing !== standings.up) return keep;
   const since = Math.min(...best.map(({ node }) => up.get(node) ?? now)) as Instant;
   const ready = after(since, returnMs);
   return ready <= now ? { node: first.node, again: undefined } : { ...keep, again: ready };

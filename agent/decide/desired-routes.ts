@@ -7,22 +7,14 @@ import { hubMetric, type OverlayRoute, shortcutMetric } from './install.ts';
 import { carriedBy, isInside } from './learned.ts';
 import { carryingHubs } from './load-sharing.ts';
 import { type AgentState, type HubPath, multipointName } from './state.ts';
+import { transitPrefixes } from './transit.ts';
 
 export function spokeRoutes(state: AgentState, config: OverlayConfig): OverlayRoute[] {
   const multipoint = multipointName(state.self);
   const routes: OverlayRoute[] = [
     { prefix: config.linkPrefix, interfaces: [multipoint], source: undefined, metric: hubMetric },
+    ...linkRoutes(state, config),
   ];
-  for (const path of state.hubs.values()) {
-    if (!path.hub.publicKey || path.place === 'none') continue;
-    const link = hostPrefix(linkAddress(config.linkPrefix, path.hub.publicKey));
-    routes.push({
-      prefix: link,
-      interfaces: [path.interface],
-      source: linkSource(state, config, path.interface),
-      metric: hubMetric,
-    });
-  }
   const carrying = carryingHubs(state);
   if (carrying.length > 0) {
     const all = carrying.map((path) => path.interface).sort();
@@ -44,7 +36,7 @@ export function spokeRoutes(state: AgentState, config: OverlayConfig): OverlayRo
   return routes;
 }
 
-/** A hub does not reach another one: what belongs to a connected hub goes by its own tunnel, unless all goes there. */
+/** What belongs to a connected hub goes by its own tunnel, unless all goes there. */
 function boundToHubs(state: AgentState, carrying: readonly HubPath[]): ReadonlyMap<Prefix, readonly string[]> {
   const bound = new Map<Prefix, readonly string[]>();
   const only = carrying.length === 1 ? carrying[0] : undefined;
@@ -60,18 +52,48 @@ function boundToHubs(state: AgentState, carrying: readonly HubPath[]): ReadonlyM
   return bound;
 }
 
-/** Out of the one multipoint interface: WireGuard's own table chooses the peer, and goes on when the agent does not. */
+/**
+ * Out of the one multipoint interface: WireGuard's own table chooses the peer, and goes on when the agent does not. But what only
+ * another hub reaches, and what is its own, goes to that hub.
+ */
 export function hubRoutes(state: AgentState, config: OverlayConfig): OverlayRoute[] {
   const multipoint = multipointName(state.self);
   const summaries = new Set(config.summaries);
   const uncovered = [...(state.learned?.keys() ?? [])].filter((prefix) => !isInside(prefix, summaries));
-  const routes = [...summaries, ...uncovered].map((prefix) => ({
+  const names = new Map([...summaries, ...uncovered].map((prefix) => [prefix, multipoint]));
+  for (const [prefix, name] of [...routedToHubs(state), ...transitPrefixes(state)]) names.set(prefix, name);
+  const routes = [...names].map(([prefix, name]) => ({
     prefix,
-    interfaces: [multipoint],
+    interfaces: [name],
     source: sourceFor(config, prefix),
     metric: hubMetric,
   }));
-  return [...routes, { prefix: config.linkPrefix, interfaces: [multipoint], source: undefined, metric: hubMetric }];
+  const link = { prefix: config.linkPrefix, interfaces: [multipoint], source: undefined, metric: hubMetric };
+  return [...routes, link, ...linkRoutes(state, config)];
+}
+
+/** What is another hub's own. */
+function routedToHubs(state: AgentState): ReadonlyMap<Prefix, string> {
+  const routed = new Map<Prefix, string>();
+  const open = new Map([...state.hubs].filter(([, path]) => path.place !== 'none'));
+  for (const path of open.values()) {
+    for (const address of nodeAddresses(path.hub)) routed.set(hostPrefix(address), path.interface);
+  }
+  for (const [node, prefixes] of carriedBy(state.learned, open)) {
+    const path = open.get(node);
+    if (path) for (const prefix of prefixes) routed.set(prefix, path.interface);
+  }
+  return routed;
+}
+
+/** Each hub's link address, by the tunnel to it. */
+function linkRoutes(state: AgentState, config: OverlayConfig): OverlayRoute[] {
+  return [...state.hubs.values()].flatMap((path) => {
+    if (!path.hub.publicKey || path.place === 'none') return [];
+    const prefix = hostPrefix(linkAddress(config.linkPrefix, path.hub.publicKey));
+    const source = linkSource(state, config, path.interface);
+    return [{ prefix, interfaces: [path.interface], source, metric: hubMetric }];
+  });
 }
 
 export function nodeAddresses(node: Pick<Target, 'address' | 'address6'>): Address[] {

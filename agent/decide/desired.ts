@@ -23,7 +23,7 @@ import { exitHost, isDefault } from './exit.ts';
 import { place } from './install.ts';
 import { carriedByPeers } from './learned.ts';
 import { sharingSysctls } from './load-sharing.ts';
-import { type AgentState, isOpen, multipointName, type OwnInterface, type Remote } from './state.ts';
+import { type AgentState, isOpen, isWithoutHub, multipointName, type OwnInterface, type Remote } from './state.ts';
 
 /** Below the lifetime of UDP mappings in NATs (30 s in many). */
 const keepalive = seconds(25);
@@ -201,10 +201,12 @@ export function hasPeer(remote: Remote): boolean {
   return remote.phase !== 'failed';
 }
 
-/** Whether this node notices first packets: a hub in phase 3, a spoke in phase 2. */
+/** Whether this node notices first packets: a hub in phase 3; a spoke in phase 2, and in phase 3 while no hub does it. */
 export function notices(state: AgentState): boolean {
-  if (!state.config || state.revoked !== undefined) return false;
-  return state.config.phase === (state.self.role === 'hub' ? 3 : 2);
+  const { config, self } = state;
+  if (!config || state.revoked !== undefined) return false;
+  if (self.role === 'hub') return config.phase === 3;
+  return config.phase === 2 || (config.phase === 3 && isWithoutHub(state));
 }
 
 function firewall(
@@ -214,9 +216,11 @@ function firewall(
 ): Omit<FirewallState, 'killSwitch'> {
   const multipoint = multipointName(state.self);
   const isHub = state.self.role === 'hub';
+  const hubTunnels = tunnels.filter((name) => name !== multipoint);
   return {
-    indicate: isHub && config.phase === 3 ? [multipoint] : [],
-    notice: !isHub && config.phase === 2 ? tunnels.filter((name) => name !== multipoint) : [],
+    indicate: isHub && config.phase === 3 ? tunnels : [],
+    apart: isHub ? hubTunnels : [],
+    notice: !isHub && notices(state) ? hubTunnels : [],
     nflogGroup: state.self.nflogGroup,
     indicateAgain,
     account: isHub ? [] : [multipoint],

@@ -10,6 +10,7 @@ import type { Instant } from '#proto/model/time.ts';
 import type { KernelRoute } from './kernel-routes.ts';
 import type { Pass } from './late.ts';
 import type { BfdState } from './state.ts';
+import type { Reach } from './transit.ts';
 
 /** A BFD session: a hub seen from a spoke, a spoke seen from its hub, or the other end of a shortcut. */
 export type PathId = `hub:${NodeId}` | `spoke:${NodeId}` | `direct:${NodeId}`;
@@ -35,6 +36,8 @@ export type Event =
   | { readonly kind: 'activity'; readonly addresses: readonly Address[] }
   /** A hub's kernel saw the first packet of a pair pass through the overlay. */
   | { readonly kind: 'indication'; readonly source: Address; readonly destination: Address; readonly head: Uint8Array }
+  /** Another hub said which spokes it reaches. */
+  | { readonly kind: 'reach'; readonly reach: Reach }
   /** That pass took until now. */
   | { readonly kind: 'late'; readonly pass: Pass }
   | { readonly kind: 'tick' };

@@ -8,7 +8,7 @@ import { fail, ok, type Result } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { FirewallState, KillSwitch } from './host.ts';
 
-const version = 'v6';
+const version = 'v7';
 const chainName = /^state(\d+)_(.*)$/;
 const chunkLength = 100;
 
@@ -17,6 +17,7 @@ export function formatFirewallState(state: FirewallState): string {
   return [
     version,
     formatNames(state.indicate),
+    formatNames(state.apart),
     formatNames(state.notice),
     String(state.nflogGroup),
     String(state.indicateAgain),
@@ -53,7 +54,8 @@ export function parseStateChains(chains: Iterable<string>): Result<FirewallState
 }
 
 function parseFirewallState(text: string): Result<FirewallState> {
-  const [found, indicate, notice, group, again, account, idle, tunnels, link, reachable, ...more] = text.split('_');
+  const [found, indicate, apart, notice, group, again, account, idle, tunnels, link, reachable, ...more] =
+    text.split('_');
   const [tracked, masquerade, mark, registries, direct, ...rest] = more;
   const linkPrefix = parseFormatted(link ?? '');
   const numbers = [group, again, idle].map(Number);
@@ -62,6 +64,7 @@ function parseFirewallState(text: string): Result<FirewallState> {
   }
   return ok({
     indicate: parseNames(indicate),
+    apart: parseNames(apart),
     notice: parseNames(notice),
     nflogGroup: Number(group),
     indicateAgain: seconds(Number(again)),

@@ -86,7 +86,9 @@ export interface RuleState {
 export interface FirewallState {
   /** Interfaces between which forwarded traffic is indicated (hubs); empty = no indication. */
   readonly indicate: readonly string[];
-  /** Interfaces by which leaving traffic is indicated, forwarded or local (hub tunnels of phase 2 spokes). */
+  /** Tunnels to other hubs (hubs): nothing goes from one of them to another. */
+  readonly apart: readonly string[];
+  /** Interfaces by which leaving traffic is indicated, forwarded or local (hub tunnels of spokes in phase 2, or without a hub). */
   readonly notice: readonly string[];
   /** NFLOG group of the indications. */
   readonly nflogGroup: number;

@@ -1,4 +1,4 @@
-// Which hubs a spoke has tunnels to, and by which one its traffic goes: NHS choice as in DMVPN. In each cluster the best
+// Which hubs a node has tunnels to, and by which one a spoke's traffic goes: NHS choice as in DMVPN. In each cluster the best
 // `maxConnections` hubs by priority are connected. One that fails is replaced by the next one at once, and goes on being
 // probed; it takes its place back only after it has been Up for the fallback time, so that a hub that flaps carries nothing.
 import type { NodeId } from '#proto/model/names.ts';
@@ -53,9 +53,11 @@ export function openTunnel({ hub, interface: name }: HubPath, now: Instant): Hub
 
 /** Gives every hub its place by what is known now; to be called whenever that or the time has changed. */
 export function chooseHubs(state: AgentState, turn: Turn): AgentState {
-  if (!state.config || state.self.role !== 'spoke') return state;
+  if (!state.config) return state;
   const { maxConnections, fallbackTime } = state.config;
-  const places = maxConnections === 0 ? Infinity : maxConnections;
+  const isHub = state.self.role === 'hub';
+  // A hub has a tunnel to every other one, and none of them is its way to everything.
+  const places = isHub || maxConnections === 0 ? Infinity : maxConnections;
   const rules = { now: turn.now, fallback: toMilliseconds(fallbackTime), places };
   const changed = new Map<NodeId, HubPath>();
   for (const cluster of clustersOf(state.hubs)) {
@@ -67,7 +69,7 @@ export function chooseHubs(state: AgentState, turn: Turn): AgentState {
     }
   }
   const hubs = changed.size === 0 ? state.hubs : new Map([...state.hubs, ...changed]);
-  const active = chooseActive([...hubs.values()], state.activeHub, rules);
+  const active = isHub ? undefined : chooseActive([...hubs.values()], state.activeHub, rules);
   if (active && active.hub.node !== state.activeHub) {
     note(turn, 'active hub', { hub: active.hub.name, interface: active.interface });
   }

@@ -1,4 +1,4 @@
-// Hub tunnels of a spoke: liveness, and repair of a tunnel whose WireGuard session is dead. Which tunnels there are is decided
+// Hub tunnels: liveness, and repair of a tunnel whose WireGuard session is dead. Which tunnels there are is decided
 // in hub-choice.ts.
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
@@ -17,7 +17,6 @@ const lastRepairMs = 5000;
 
 /** Paths for the hubs of a new configuration; what is known of those that stay is kept. */
 export function configureHubs(state: AgentState, config: OverlayConfig, turn: Turn): AgentState {
-  if (state.self.role !== 'spoke') return state;
   const hubs = new Map<NodeId, HubPath>();
   for (const hub of config.hubs) {
     const own = tunnelTo(state.interfaces, hub.node);
@@ -69,7 +68,7 @@ export function hubBfd(state: AgentState, node: NodeId, bfd: BfdState, turn: Tur
 /** The hub is there and knows us: let it see the multipoint interface now, not at WireGuard's next retry five seconds later. */
 function greetReflector(state: AgentState, { hub }: HubPath, turn: Turn): void {
   const endpoint = hub.endpoints[0];
-  if (!hub.publicKey || !endpoint) return;
+  if (state.self.role === 'hub' || !hub.publicKey || !endpoint) return;
   const { publicKey } = hub;
   turn.effects.push({ kind: 'replace-peer', interface: multipointName(state.self), publicKey, endpoint });
 }

@@ -20,6 +20,13 @@ export interface HubState {
   readonly curiousUntil: Instant | undefined;
   /** Spokes whose tunnel to this hub is Up, and since when. */
   readonly up: ReadonlyMap<NodeId, Instant>;
+  /** The spokes that each other hub reaches, by its own word. */
+  readonly reach: ReadonlyMap<NodeId, ReadonlySet<NodeId>>;
+  /** Spokes that are reached by way of another hub, and by which. */
+  readonly beyond: ReadonlyMap<NodeId, NodeId>;
+  /** What that was chosen of, and from when on it is. */
+  readonly beyondOf: readonly unknown[];
+  readonly settledAt: Instant | undefined;
   /** Who carries a prefix that several spokes announce. */
   readonly carriers: ReadonlyMap<Prefix, NodeId>;
   /** What that was chosen of, and when to choose again though nothing happens. */
@@ -35,6 +42,10 @@ export const initialHub: HubState = {
   eagerUntil: undefined,
   curiousUntil: undefined,
   up: new Map(),
+  reach: new Map(),
+  beyond: new Map(),
+  beyondOf: [],
+  settledAt: undefined,
   carriers: new Map(),
   chosenOf: [],
   chooseAt: undefined,

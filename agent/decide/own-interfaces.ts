@@ -1,4 +1,4 @@
-// Which WireGuard interfaces a node has: the multipoint interface, and on a spoke one tunnel a hub.
+// Which WireGuard interfaces a node has: the multipoint interface, and one tunnel a hub, on a hub one for each other hub.
 import type { NodeId } from '#proto/model/names.ts';
 import type { OverlayConfig } from '#proto/model/session.ts';
 import type { Turn } from './event.ts';
@@ -18,21 +18,19 @@ export function ownInterfaces(state: AgentState, config: OverlayConfig, turn: Tu
     listenPort: self.listenPort ?? known?.listenPort ?? randomPort(turn),
     publicKey: known?.publicKey,
   });
-  if (self.role === 'spoke') {
-    for (const hub of config.hubs) {
-      const existing = tunnelTo(state.interfaces, hub.node);
-      const name = existing?.name ?? freeName(state, next);
-      next.set(
+  for (const hub of config.hubs) {
+    const existing = tunnelTo(state.interfaces, hub.node);
+    const name = existing?.name ?? freeName(state, next);
+    next.set(
+      name,
+      existing ?? {
         name,
-        existing ?? {
-          name,
-          kind: 'hub-tunnel',
-          hub: hub.node,
-          listenPort: randomPort(turn),
-          publicKey: undefined,
-        },
-      );
-    }
+        kind: 'hub-tunnel',
+        hub: hub.node,
+        listenPort: randomPort(turn),
+        publicKey: undefined,
+      },
+    );
   }
   for (const own of next.values()) {
     if (own.publicKey === undefined) turn.effects.push({ kind: 'make-key', interface: own.name });

@@ -21,6 +21,7 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
     a.remotes === b.remotes &&
     a.learned === b.learned &&
     a.hub.carriers === b.hub.carriers &&
+    a.hub.beyond === b.hub.beyond &&
     a.hub.peers === b.hub.peers
   );
 }

@@ -1,6 +1,6 @@
 // Registration (RFC 2332 5.2.3): what this node tells the registry about itself, when, and what came of it.
 import { type Address, familyOf, lengthOf, networkOf } from '#proto/model/address.ts';
-import { type Endpoint, endpointOf } from '#proto/model/endpoint.ts';
+import { type Endpoint, endpointAddress, endpointOf } from '#proto/model/endpoint.ts';
 import {
   cieCode,
   defaultHopCount,
@@ -16,7 +16,7 @@ import { after, type Instant, type Milliseconds, milliseconds, toMilliseconds } 
 import { note, type Turn, warn } from './event.ts';
 import { followingId } from './request-id.ts';
 import { knowsAnnouncements } from './routing-state.ts';
-import { type AgentState, multipointName } from './state.ts';
+import { type AgentState, multipointName, type OwnInterface } from './state.ts';
 
 type Part = 'address' | 'address6' | 'prefixes';
 
@@ -158,10 +158,16 @@ function describeInterfaces(state: AgentState): NodeInterface[] | undefined {
   const described: NodeInterface[] = [];
   for (const own of state.interfaces.values()) {
     if (own.publicKey === undefined) return undefined;
-    const endpoints = own.kind === 'multipoint' ? claimedEndpoints(state) : [];
+    const endpoints = own.kind === 'multipoint' ? claimedEndpoints(state) : tunnelEndpoints(state, own);
     described.push({ kind: own.kind, publicKey: own.publicKey, hub: own.hub, endpoints });
   }
   return described.length > 0 ? described : undefined;
+}
+
+/** Where other hubs reach a hub's tunnel: at its public addresses. A spoke's tunnels are nobody's to find. */
+function tunnelEndpoints({ self }: AgentState, { listenPort }: OwnInterface): readonly Endpoint[] {
+  if (self.role === 'spoke') return [];
+  return [...new Set(self.endpoints.map((endpoint) => endpointOf(endpointAddress(endpoint), listenPort)))];
 }
 
 function sourceOf(config: OverlayConfig, part: Part): Address | undefined {

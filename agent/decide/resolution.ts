@@ -17,7 +17,7 @@ import { learnedAround } from './learned.ts';
 import { ciePrefix, hasUnknown, isOwn, matchShortcut, prefixAround, sendError, sendRequest } from './nhrp-messages.ts';
 import { followingId } from './request-id.ts';
 import { dropShortcuts, learn } from './shortcuts.ts';
-import { type AgentState, type Resolution, type Shortcut, withEntry, withoutEntry } from './state.ts';
+import { type AgentState, isWithoutHub, type Resolution, type Shortcut, withEntry, withoutEntry } from './state.ts';
 
 /** As FRR's nhrpd: 1, 2, 4, 7 s, and given up after 30 s. */
 const retryWaits = [1000, 2000, 4000, 7000, 7000, 9000];
@@ -32,9 +32,13 @@ export function indicated(state: AgentState, message: NhrpMessage<TrafficIndicat
   return find(state, message, turn);
 }
 
-/** Phase 2: the first packet to a remote prefix left by a hub tunnel. Hubs and what is behind them are reached that way anyway. */
+/**
+ * The first packet to a remote prefix left by a hub tunnel, in phase 2, or in phase 3 while there is no hub to say so. Hubs and what
+ * is behind them are reached that way anyway.
+ */
 export function noticed(state: AgentState, pair: Pair, turn: Turn): AgentState {
-  if (state.config?.phase !== 2) return state;
+  const phase = state.config?.phase;
+  if (phase !== 2 && !(phase === 3 && isWithoutHub(state))) return state;
   const { destination } = pair;
   for (const { hub } of state.hubs.values()) {
     if (destination === hub.address || destination === hub.address6) return state;

@@ -225,6 +225,15 @@ export function isOpen({ hubs }: Pick<AgentState, 'hubs'>, { hub }: OwnInterface
   return hub === undefined || (hubs.get(hub)?.place ?? 'none') !== 'none';
 }
 
+/** Looks at a tunnel that is not Up, about two seconds, after which its hub counts as away. */
+const looksUntilAway = 3;
+
+/** Whether a spoke has hubs and none of them is there, not just not yet. */
+export function isWithoutHub({ self, hubs }: Pick<AgentState, 'self' | 'hubs'>): boolean {
+  const paths = [...hubs.values()].filter(({ place }) => place !== 'none');
+  return self.role === 'spoke' && paths.length > 0 && paths.every((path) => path.repairs >= looksUntilAway);
+}
+
 /** A copy of `map` with `key` set. */
 export function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
   return new Map(map).set(key, value);

@@ -26,6 +26,7 @@ import {
 } from './resolution.ts';
 import { sawRoutes, tickAnnounced } from './announcing.ts';
 import { dropShortcuts, dropUnfit } from './shortcuts.ts';
+import { chooseTransit, reached } from './transit.ts';
 import { type AgentState, type HubPath, initialState, multipointName, type Remote, withEntry } from './state.ts';
 
 export function step(state: AgentState, event: Event, turn: Turn): AgentState {
@@ -84,6 +85,8 @@ export function handle(state: AgentState, event: Event, turn: Turn): AgentState 
       if (state.self.role === 'spoke') return noticed(state, event, turn);
       indicate(state, event, turn);
       return state;
+    case 'reach':
+      return reached(state, event.reach);
     case 'late':
       return putOff(state, event.pass, turn.now);
     case 'tick':
@@ -114,6 +117,7 @@ function tick(state: AgentState, turn: Turn): AgentState {
     tickResolutions,
     tickActivity,
     tickHub,
+    chooseTransit,
     chooseCarriers,
     register,
   ];

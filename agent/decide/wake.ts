@@ -9,6 +9,7 @@ export function nextWake(state: AgentState, now: Instant): Instant | undefined {
     state.nextActivityAt,
     state.hub.observeAt,
     state.hub.chooseAt,
+    state.hub.beyondOf.length === 0 ? state.hub.settledAt : undefined,
     state.hubChoiceAt,
     state.routing.nextAt,
   ];

@@ -10,15 +10,24 @@ import type { Snapshot } from './state.ts';
 export interface CommonConfig {
   readonly overlay: OverlayRecord;
   readonly hubs: readonly HubConfig[];
+  /** The tunnels from hub to hub. */
+  readonly backbone: readonly HubTunnel[];
   readonly registries: readonly RegistryEndpoint[];
   /** Pools and configured summaries, sorted. */
   readonly summaries: readonly Prefix[];
+}
+
+/** One hub's end of its tunnel to another one. */
+interface HubTunnel extends Pick<HubConfig, 'publicKey' | 'endpoints'> {
+  readonly hub: NodeId;
+  readonly to: NodeId;
 }
 
 export function commonConfig(snapshot: Snapshot, overlay: OverlayRecord): CommonConfig {
   return {
     overlay,
     hubs: hubsOf(snapshot).map((hub) => hubConfig(snapshot, hub)),
+    backbone: hubsOf(snapshot).flatMap((hub) => hubTunnels(snapshot, hub)),
     registries: registriesOf(snapshot),
     summaries: [...new Set(summariesOf(overlay))].sort(comparePrefixes),
   };
@@ -28,10 +37,9 @@ export function commonConfig(snapshot: Snapshot, overlay: OverlayRecord): Common
 export function concernsAll(common: CommonConfig, snapshot: Snapshot, id: NodeId): boolean {
   const node = snapshot.nodes.get(id);
   if (node?.role !== 'hub') return common.hubs.some((hub) => hub.node === id);
-  return !sameValue(
-    hubConfig(snapshot, node),
-    common.hubs.find((hub) => hub.node === id),
-  );
+  const told = common.hubs.find((hub) => hub.node === id);
+  const tunnels = common.backbone.filter(({ hub }) => hub === id);
+  return !sameValue(hubConfig(snapshot, node), told) || !sameValue(hubTunnels(snapshot, node), tunnels);
 }
 
 /** What spokes send to their hubs without knowing more. */
@@ -48,7 +56,7 @@ export function overlayConfig(common: CommonConfig, node: NodeRecord): OverlayCo
     phase: overlay.phase,
     summaries: common.summaries.filter((one) => !own.has(one)),
     linkPrefix: overlay.linkPrefix,
-    hubs: common.hubs.filter((hub) => hub.node !== node.id),
+    hubs: hubsFor(common, node),
     holdingTime: overlay.holdingTime,
     negativeHoldingTime: overlay.negativeHoldingTime,
     idleTimeout: overlay.idleTimeout,
@@ -62,6 +70,22 @@ export function overlayConfig(common: CommonConfig, node: NodeRecord): OverlayCo
     address6: node.address6,
     prefixes: [...new Set([...node.prefixes, ...allowedBy(node)])],
   };
+}
+
+/** Spokes reach a hub at its multipoint interface, other hubs by a tunnel that each of both has for the other. */
+function hubsFor({ hubs, backbone }: CommonConfig, node: NodeRecord): HubConfig[] {
+  const others = hubs.filter((hub) => hub.node !== node.id);
+  if (node.role !== 'hub') return others;
+  return others.map((hub) => {
+    const tunnel = backbone.find((one) => one.hub === hub.node && one.to === node.id);
+    return { ...hub, publicKey: tunnel?.publicKey, endpoints: tunnel?.endpoints ?? [] };
+  });
+}
+
+function hubTunnels(snapshot: Snapshot, hub: NodeRecord): HubTunnel[] {
+  return (snapshot.bindings.get(hub.id)?.interfaces ?? []).flatMap(({ kind, hub: to, publicKey, endpoints }) => {
+    return kind === 'hub-tunnel' && to !== undefined ? [{ hub: hub.id, to, publicKey, endpoints }] : [];
+  });
 }
 
 /** Of the replicas that run, best first. One that was started again may be there twice for some seconds. */

@@ -70,6 +70,7 @@ export function route(
 
 export function firewall(host: HostNamespace, settings: Partial<FirewallState> = {}): FirewallState {
   return {
+    apart: [],
     indicate: [],
     notice: [],
     nflogGroup: 4000,

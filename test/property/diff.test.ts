@@ -66,6 +66,7 @@ function tunnel(name: string): fc.Arbitrary<TunnelState> {
 
 const firewall: fc.Arbitrary<FirewallState> = record({
   indicate: own,
+  apart: own,
   notice: own,
   nflogGroup: fc.integer({ min: 0, max: 65_535 }),
   indicateAgain: interval,

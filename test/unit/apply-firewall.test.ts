@@ -8,6 +8,7 @@ import { seconds } from '#proto/model/time.ts';
 
 const hub: FirewallState = {
   indicate: ['dmwg0'],
+  apart: [],
   notice: [],
   nflogGroup: 109,
   indicateAgain: seconds(30),

@@ -52,6 +52,7 @@ function run(t: TestContext, changed: Partial<World>) {
     observeLocalAddresses: () => Promise.resolve([]),
     send: () => undefined,
     setBfd: () => undefined,
+    setReach: () => undefined,
     kickBfd: () => undefined,
     setNoticing: () => undefined,
     save: () => undefined,
