@@ -7,7 +7,7 @@ import type { Logger } from '#proto/kit/log.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { applyChanges as fold } from './decide/apply-changes.ts';
 import { subjectOf } from './decide/change.ts';
-import { desiredHost, notices } from './decide/desired.ts';
+import { desiredHost } from './decide/desired.ts';
 import { desiredBfd } from './decide/desired-bfd.ts';
 import { diff } from './decide/diff.ts';
 import { type Effect, type Event, eventSubject, isForPeer, type Turn } from './decide/event.ts';
@@ -17,7 +17,6 @@ import { type Attempt, dueChanges, type Failures, failureText, longestWait, next
 import type { AgentState } from './decide/state.ts';
 import { sameSaved } from './decide/restore.ts';
 import { handle, step } from './decide/step.ts';
-import { reachLinks } from './decide/transit.ts';
 import { nextWake } from './decide/wake.ts';
 import { createLooks } from './looks.ts';
 import type { World } from './world.ts';
@@ -55,10 +54,9 @@ const shortestSleepMs = 1;
 export function createLoop(options: LoopOptions): Loop {
   const { world, clock, random, logger } = options;
   let state = options.initial;
-  /** The state of the last pass, of the last BFD sessions, of what other hubs were told, of the last save. */
+  /** The state of the last pass, of the last BFD sessions, of the last save. */
   let done: AgentState | undefined;
   let watched: AgentState | undefined;
-  let told: AgentState | undefined;
   let saved: AgentState | undefined;
   let picture: HostState | undefined;
   let lookAt = clock.now();
@@ -239,10 +237,8 @@ export function createLoop(options: LoopOptions): Loop {
         world.setBfd(desiredBfd(state, clock.now()));
         watched = state;
       }
-      if (told?.hubs !== state.hubs || told.hub.up !== state.hub.up) world.setReach(reachLinks(state), state.hub.up);
-      told = state;
       if (clock.now() - decided > lateMs) queue.unshift({ kind: 'late', pass: { began, decided } });
-      world.setNoticing(notices(state));
+      world.attend(state);
       looks.perform(effects);
       if (saved === undefined || !sameSaved(saved, state)) world.save(state);
       saved = state;

@@ -11,10 +11,12 @@ import type { Endpoint } from '#proto/model/endpoint.ts';
 import { milliseconds, seconds, toMilliseconds } from '#proto/model/time.ts';
 import { routeSelectors } from './decide/kernel-routes.ts';
 import type { PathId, Turn } from './decide/event.ts';
+import { notices } from './decide/desired-firewall.ts';
 import { restore, type Saved, save } from './decide/restore.ts';
 import { betterThan, choiceAfter, type RegistryChoice, registryChoices } from './decide/registry-choice.ts';
 import { type AgentState, initialState } from './decide/state.ts';
 import { trace } from './decide/trace.ts';
+import { reachLinks } from './decide/transit.ts';
 import { createHost, removeAll } from './host.ts';
 import { createBfd } from './io/bfd.ts';
 import { createHubReach } from './io/hub-reach.ts';
@@ -106,11 +108,13 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     setBfd: (sessions) => {
       bfd.setSessions(sessions);
     },
-    setReach: hubReach.set,
     kickBfd: (path) => {
       bfd.kick(path);
     },
-    setNoticing: noticing.set,
+    attend: (state) => {
+      noticing.set(notices(state));
+      hubReach.set(reachLinks(state), state.hub.up);
+    },
     save: (state) => {
       writer.put(save(state));
     },

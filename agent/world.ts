@@ -1,6 +1,5 @@
 import type { Address } from '#proto/model/address.ts';
 import type { PublicKey } from '#proto/model/key.ts';
-import type { NodeId } from '#proto/model/names.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
 import type { Change } from './decide/change.ts';
 import type { BfdSession } from './decide/desired-bfd.ts';
@@ -8,7 +7,6 @@ import type { ObservedPeer, PathId } from './decide/event.ts';
 import type { HostState } from './decide/host.ts';
 import type { Attempt } from './decide/retry.ts';
 import type { AgentState } from './decide/state.ts';
-import type { ReachLink } from './decide/transit.ts';
 
 /** What the loop needs of the world. */
 export interface World {
@@ -22,10 +20,8 @@ export interface World {
   send(message: NodeMessage): void;
   setBfd(sessions: ReadonlyMap<PathId, BfdSession>): void;
   kickBfd(path: PathId): void;
-  /** Other hubs, and the spokes that they are told to be reached from here. */
-  setReach(links: ReadonlyMap<NodeId, ReachLink>, reached: ReadonlyMap<NodeId, unknown>): void;
-  /** Whether first packets are to be noticed. */
-  setNoticing(wanted: boolean): void;
+  /** Level-triggered: first packets are noticed if they are to be, and other hubs told what is reached from here. */
+  attend(state: AgentState): void;
   /** The state changed: keep it. */
   save(state: AgentState): void;
 }

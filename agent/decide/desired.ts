@@ -1,12 +1,11 @@
 // What the host should look like for a state: interfaces, peers, routes, firewall, and the BFD sessions. A projection: it
 // decides nothing that step has not decided.
-import { type Address, containsPrefix, hostPrefix, overlaps, type Prefix } from '#proto/model/address.ts';
+import { type Address, hostPrefix, overlaps, type Prefix } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { seconds } from '#proto/model/time.ts';
 import {
-  type FirewallState,
   type HostState,
   forwarding6,
   interfaceSysctls,
@@ -18,18 +17,17 @@ import {
   ruleKey,
   type TunnelState,
 } from './host.ts';
+import { desiredFirewall } from './desired-firewall.ts';
 import { hubRoutes, nodeAddresses, spokeRoutes } from './desired-routes.ts';
 import { exitHost, isDefault } from './exit.ts';
 import { place } from './install.ts';
 import { carriedByPeers } from './learned.ts';
 import { sharingSysctls } from './load-sharing.ts';
-import { type AgentState, isOpen, isWithoutHub, multipointName, type OwnInterface, type Remote } from './state.ts';
+import { type AgentState, isOpen, type OwnInterface, type Remote } from './state.ts';
 
 /** Below the lifetime of UDP mappings in NATs (30 s in many). */
 const keepalive = seconds(25);
 const off = seconds(0);
-/** While a pair's traffic goes on through the hub it is indicated again after this time. */
-const indicateAgain = seconds(3);
 
 export function desiredHost(state: AgentState): HostState {
   const { config } = state;
@@ -57,7 +55,7 @@ export function desiredHost(state: AgentState): HostState {
     interfaces,
     routes,
     rules: new Map(exit.rules.map((rule) => [ruleKey(rule), rule])),
-    firewall: { ...firewall(state, config, [...interfaces.keys()]), killSwitch: exit.killSwitch },
+    firewall: { ...desiredFirewall(state, config, [...interfaces.keys()]), killSwitch: exit.killSwitch },
     sysctls: new Map([
       ...forwarding(state, config),
       ...sharingSysctls(state, config),
@@ -199,45 +197,6 @@ function claimTo(state: AgentState, { target, phase }: Remote, prefix: Prefix): 
 
 export function hasPeer(remote: Remote): boolean {
   return remote.phase !== 'failed';
-}
-
-/** Whether this node notices first packets: a hub in phase 3; a spoke in phase 2, and in phase 3 while no hub does it. */
-export function notices(state: AgentState): boolean {
-  const { config, self } = state;
-  if (!config || state.revoked !== undefined) return false;
-  if (self.role === 'hub') return config.phase === 3;
-  return config.phase === 2 || (config.phase === 3 && isWithoutHub(state));
-}
-
-function firewall(
-  state: AgentState,
-  config: OverlayConfig,
-  tunnels: readonly string[],
-): Omit<FirewallState, 'killSwitch'> {
-  const multipoint = multipointName(state.self);
-  const isHub = state.self.role === 'hub';
-  const hubTunnels = tunnels.filter((name) => name !== multipoint);
-  return {
-    indicate: isHub && config.phase === 3 ? tunnels : [],
-    apart: isHub ? hubTunnels : [],
-    notice: !isHub && notices(state) ? hubTunnels : [],
-    nflogGroup: state.self.nflogGroup,
-    indicateAgain,
-    account: isHub ? [] : [multipoint],
-    idleTimeout: config.idleTimeout,
-    linkPrefix: config.linkPrefix,
-    tunnels,
-    reachable: outermost(config.prefixes),
-    tracked: !isHub || state.self.routing.masquerade.length > 0,
-    masquerade: state.self.routing.masquerade,
-  };
-}
-
-/** Without those that are inside another. */
-function outermost(prefixes: readonly Prefix[]): Prefix[] {
-  const inside = (prefix: Prefix): boolean =>
-    prefixes.some((other) => other !== prefix && containsPrefix(other, prefix));
-  return prefixes.filter((prefix) => !inside(prefix));
 }
 
 function forwarding(state: AgentState, config: OverlayConfig): [string, string][] {

@@ -63,8 +63,9 @@ class Link {
   #server: Server | undefined;
   #heard: Socket | undefined;
   #out: Socket | undefined;
-  /** What the other hub was told; undefined: nothing yet. */
+  /** What the other hub was told, and of what it was made; undefined: nothing yet. */
   #told: ReadonlySet<NodeId> | undefined;
+  #toldOf: ReadonlyMap<NodeId, unknown> | undefined;
   #wanted = false;
   #closed = false;
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -141,16 +142,18 @@ class Link {
 
   #send(): void {
     const socket = this.#out;
-    if (!socket || socket.connecting || socket.destroyed) return;
+    const own = this.#options.own();
+    if (!socket || socket.connecting || socket.destroyed || (this.#told && own === this.#toldOf)) return;
     if (socket.writableLength > mostWaiting) {
       socket.destroy();
       return;
     }
-    const now = new Set(this.#options.own().keys());
+    const now = new Set(own.keys());
     const before = this.#told;
     const up = [...now].filter((node) => before?.has(node) !== true);
     const down = [...(before ?? [])].filter((node) => !now.has(node));
     this.#told = now;
+    this.#toldOf = own;
     const lines = reachLines(before === undefined, up, down);
     if (lines.length > 0) socket.write(lines.join(''));
   }

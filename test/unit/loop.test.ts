@@ -52,9 +52,8 @@ function run(t: TestContext, changed: Partial<World>) {
     observeLocalAddresses: () => Promise.resolve([]),
     send: () => undefined,
     setBfd: () => undefined,
-    setReach: () => undefined,
     kickBfd: () => undefined,
-    setNoticing: () => undefined,
+    attend: () => undefined,
     save: () => undefined,
     ...changed,
   };
