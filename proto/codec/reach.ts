@@ -39,14 +39,21 @@ export function decodeReach(text: string): Result<ReachLine> {
   const parsed = line.safeParse(json);
   if (!parsed.success) return fail('bad-reach', parsed.error.issues[0]?.message ?? 'the line is not as it should be');
   const { snapshot, more } = parsed.data;
-  const [up, down] = [parsed.data.up, parsed.data.down].map((list) => list.map(parseNodeId)) as [
-    Result<NodeId>[],
-    Result<NodeId>[],
-  ];
-  const bad = [...up, ...down].find((node) => !node.ok);
-  if (bad && !bad.ok) return fail('bad-reach', bad.fault.message);
-  const values = (list: Result<NodeId>[]): NodeId[] => list.flatMap((node) => (node.ok ? [node.value] : []));
-  return ok({ snapshot, more, up: values(up), down: values(down) });
+  const up = parseIds(parsed.data.up);
+  const down = parseIds(parsed.data.down);
+  if (!up.ok) return up;
+  if (!down.ok) return down;
+  return ok({ snapshot, more, up: up.value, down: down.value });
+}
+
+function parseIds(texts: readonly string[]): Result<NodeId[]> {
+  const ids: NodeId[] = [];
+  for (const text of texts) {
+    const id = parseNodeId(text);
+    if (!id.ok) return id;
+    ids.push(id.value);
+  }
+  return ok(ids);
 }
 
 /** Lines that say `up` and `down`; with `snapshot` there is at least one. */

@@ -48,7 +48,7 @@ function settled(): Story {
 }
 
 function says(story: Story, up: string, down = ''): void {
-  const ids = (letters: string) => [...letters].map(nodeId);
+  const ids = (letters: string) => Array.from(letters, (letter) => nodeId(letter));
   story.tell({ kind: 'reach', reach: { hub: otherHub, snapshot: down === '', up: ids(up), down: ids(down) } });
 }
 
