@@ -10,7 +10,6 @@ import type { Instant } from '#proto/model/time.ts';
 import type { KernelRoute } from './kernel-routes.ts';
 import type { Pass } from './late.ts';
 import type { BfdState } from './state.ts';
-import type { Reach } from './transit.ts';
 
 /** A BFD session: a hub seen from a spoke, a spoke seen from its hub, or the other end of a shortcut. */
 export type PathId = `hub:${NodeId}` | `spoke:${NodeId}` | `direct:${NodeId}`;
@@ -45,6 +44,15 @@ export type Event =
 export interface ObservedPeer {
   readonly endpoint: Endpoint | undefined;
   readonly rxBytes: number;
+}
+
+/** What another hub said of the spokes that it reaches. */
+export interface Reach {
+  readonly hub: NodeId;
+  /** All that it reaches; else what changed. */
+  readonly snapshot: boolean;
+  readonly up: readonly NodeId[];
+  readonly down: readonly NodeId[];
 }
 
 export type Effect =

@@ -4,21 +4,12 @@ import { type Address, hostPrefix, type Prefix } from '#proto/model/address.ts';
 import { linkAddress } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { after, milliseconds } from '#proto/model/time.ts';
-import { note, type Turn } from './event.ts';
+import { note, type Reach, type Turn } from './event.ts';
 import { carriedByPeers } from './learned.ts';
 import { type AgentState, type HubPath, withEntry } from './state.ts';
 
 /** A hub that was started has not heard of its spokes yet: they are given this long. */
 const settlingMs = milliseconds(3000);
-
-/** What another hub said of the spokes that it reaches. */
-export interface Reach {
-  readonly hub: NodeId;
-  /** All that it reaches; else what changed. */
-  readonly snapshot: boolean;
-  readonly up: readonly NodeId[];
-  readonly down: readonly NodeId[];
-}
 
 /** The ends of the tunnel to another hub. */
 export interface ReachLink {

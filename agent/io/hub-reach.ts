@@ -1,7 +1,8 @@
 // The connections between hubs inside their tunnels: each hub tells every other one which spokes it reaches, first all of them,
 // then what changes. A hub connects from its end of the tunnel and listens at it; nobody else is listened to.
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Reach, ReachLink } from '#agent/decide/transit.ts';
+import type { Reach } from '#agent/decide/event.ts';
+import type { ReachLink } from '#agent/decide/transit.ts';
 import { decodeReach, longestReachLine, reachLines } from '#proto/codec/reach.ts';
 import { errorText } from '#proto/kit/errors.ts';
 import type { Logger } from '#proto/kit/log.ts';

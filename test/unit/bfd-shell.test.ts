@@ -16,8 +16,8 @@ test('whoever is woken for one session sends for those whose packets may leave, 
   const bfd = createBfd({
     logger: createLogger('test', 'silent'),
     clock: systemClock,
-    // The first packets' intervals end one after the other, over a quarter of a second.
-    random: () => (sent.length % 40) / 40,
+    // The intervals end one after the other, over an eighth of a second, and none before the others' packets may leave.
+    random: () => 0.5 + (sent.length % 40) / 80,
     openLink: () => ({
       send: (_bytes, remote) => {
         sent.push(remote);
