@@ -4,7 +4,6 @@ import { readFile, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { CommanderError } from 'commander';
-import { formatHostPort } from '#proto/codec/host-port.ts';
 import { systemClock } from '#proto/kit/clock.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { version } from '#proto/kit/version.ts';
@@ -111,7 +110,7 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
   if (signal.aborted) return;
   const serving = await serve(context, {
     certificate,
-    listen: formatHostPort(listen),
+    listen,
     socket: join(state.path, 'registry.sock'),
     http,
     descriptors: await readDescriptors(),

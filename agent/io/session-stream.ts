@@ -27,8 +27,8 @@ export interface StreamEvents {
   onUndecodable(kind: string, fault: Fault): void;
 }
 
-/** A peer behind a black hole is noticed within their sum. */
-const keepalive = { 'grpc.keepalive_time_ms': 3000, 'grpc.keepalive_timeout_ms': 2000 } as const;
+/** A peer behind a black hole is noticed within their sum; a registry that is busy for some seconds is none. */
+const keepalive = { 'grpc.keepalive_time_ms': 3000, 'grpc.keepalive_timeout_ms': 5000 } as const;
 /** From the first packet to Welcome. */
 const welcomeTimeout = 10_000;
 /** Messages that wait for a registry that does not read. */

@@ -8,10 +8,14 @@ import type {
 } from '#proto/gen/dmwg/v1/nhrp.ts';
 import { type Authenticate, type Caller } from './caller.ts';
 import { errorText } from '#proto/kit/errors.ts';
+import type { Instant } from '#proto/model/time.ts';
 import type { Complaints } from './complaints.ts';
+import type { Connections } from './connections.ts';
 import type { RegistryContext } from './context.ts';
 import { serviceError } from './errors.ts';
 import { Inquiries } from './inquiries.ts';
+import { Liveness, type Watched } from './liveness.ts';
+import { Portions } from './portions.ts';
 import type { Responder } from './responder.ts';
 import type { Sessions } from './sessions.ts';
 import { Pace, paceOf } from './pace.ts';
@@ -28,14 +32,27 @@ export interface NhrpParts {
 /** A node that connects and says nothing is cut off. */
 const helloWithin = 10_000;
 
-export function nhrpService(parts: NhrpParts, authenticate: Authenticate): NhrpServiceServer {
+/** What serves all sessions. */
+interface Shared {
+  readonly connections: Pick<Connections, 'heard' | 'drop'>;
+  readonly liveness: Liveness;
+  readonly portions: Portions;
+}
+
+export function nhrpService(
+  parts: NhrpParts,
+  authenticate: Authenticate,
+  connections: Shared['connections'],
+): NhrpServiceServer {
+  const now = (): Instant => parts.context.clock.now();
+  const shared = { connections, liveness: new Liveness(now), portions: new Portions(now) };
   const inquiries = new Inquiries(parts.context, parts.complaints);
   return {
     session: (call) => {
       const caller = authenticate(call);
       const denied = !caller.ok ? caller : caller.value.kind === 'node' ? undefined : refusal(caller.value, ['node']);
       if (denied && !denied.ok) call.emit('error', serviceError(denied.fault));
-      else if (caller.ok && caller.value.kind === 'node') serve(parts, call, caller.value);
+      else if (caller.ok && caller.value.kind === 'node') serve({ ...parts, ...shared }, call, caller.value);
     },
     resolve: unary(parts.context, authenticate, ['node', 'admin'], (request, caller) =>
       inquiries.answer(request, caller),
@@ -44,7 +61,7 @@ export function nhrpService(parts: NhrpParts, authenticate: Authenticate): NhrpS
 }
 
 function serve(
-  { context, sessions, responder }: NhrpParts,
+  { context, sessions, responder, connections, liveness, portions }: NhrpParts & Shared,
   call: ServerDuplexStream<SessionRequest, SessionResponse>,
   caller: Extract<Caller, { kind: 'node' }>,
 ): void {
@@ -57,7 +74,21 @@ function serve(
     },
   });
   const pace = new Pace(paceOf[caller.node.role], call, () => context.clock.now());
+  const peer = call.getPeer();
+  const watched: Watched = {
+    heard: () => connections.heard(peer),
+    ask: () => {
+      sessions.ping(session);
+    },
+    giveUp: () => {
+      context.log.info({ node: caller.node.name }, 'the node is silent');
+      session.end();
+      connections.drop(peer);
+    },
+  };
+  liveness.watch(watched);
   function over(): void {
+    liveness.unwatch(watched);
     clearTimeout(silent);
     pace.stop();
     sessions.finish(session);
@@ -71,14 +102,16 @@ function serve(
     const message = decodeNodeMessage(request);
     pace.begin();
     if (message.ok) {
-      void responder
-        .receive(session, message.value)
-        .catch((error: unknown) => {
-          context.log.error({ node: caller.node.name, error: errorText(error) }, 'message failed');
-        })
-        .finally(() => {
-          pace.end();
-        });
+      portions.run(() => {
+        void responder
+          .receive(session, message.value)
+          .catch((error: unknown) => {
+            context.log.error({ node: caller.node.name, error: errorText(error) }, 'message failed');
+          })
+          .finally(() => {
+            pace.end();
+          });
+      });
       return;
     }
     pace.end();

@@ -1,12 +1,14 @@
 import { chmod, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { type Server as GrpcServer, Server, ServerCredentials } from '@grpc/grpc-js';
+import { formatHostPort, type HostPort } from '#proto/codec/host-port.ts';
 import { AdminServiceService, QueryServiceService } from '#proto/gen/dmwg/v1/admin.ts';
 import { EnrolmentServiceService } from '#proto/gen/dmwg/v1/enrolment.ts';
 import { NhrpServiceService } from '#proto/gen/dmwg/v1/nhrp.ts';
 import { ReplicaServiceService } from '#proto/gen/dmwg/v1/replica.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { adminService } from './admin.ts';
+import { Connections } from './connections.ts';
 import { type Authenticate, byCertificate, onceReady, trustSocket } from './caller.ts';
 import { enrolmentService } from './enrolment.ts';
 import type { Health } from './health.ts';
@@ -15,10 +17,8 @@ import { queryService } from './query.ts';
 import { addReflection } from './reflection.ts';
 import { replicaService } from './replica-service.ts';
 
-/** A dead peer is noticed after 3 s + 2 s. Nobody needs long headers or messages: 500 endpoints that a hub saw have 50 kB. */
+/** Nobody needs long headers or messages: 500 endpoints that a hub saw have 50 kB. */
 const options = {
-  'grpc.keepalive_time_ms': 3000,
-  'grpc.keepalive_timeout_ms': 2000,
   'grpc.max_receive_message_length': 256 * 1024,
   'grpc.max_metadata_size': 16 * 1024,
   'grpc.max_concurrent_streams': 128,
@@ -35,12 +35,18 @@ export interface ServerParts extends NhrpParts {
   readonly descriptors: Uint8Array | undefined;
 }
 
-/** Throws ProgramError when it cannot listen. Returns the port. */
+export interface Listening {
+  readonly server: GrpcServer;
+  readonly connections: Connections;
+  readonly port: number;
+}
+
+/** Throws ProgramError when it cannot listen. */
 export async function listenTls(
   parts: ServerParts,
   credentials: ServerCredentials,
-  address: string,
-): Promise<{ readonly server: GrpcServer; readonly port: number }> {
+  address: HostPort,
+): Promise<Listening> {
   const { overlay, store, events } = parts.context;
   const authenticate = byCertificate(
     overlay,
@@ -51,8 +57,17 @@ export async function listenTls(
   );
   const server = createServer(parts, authenticate);
   const ready = onceReady(authenticate, () => store.snapshot());
+  const connections = new Connections((socket) => {
+    injector.injectConnection(socket);
+  });
+  server.addService(NhrpServiceService, nhrpService(parts, ready, connections));
   server.addService(ReplicaServiceService, replicaService(parts, ready));
-  return { server, port: await bind(server, address, credentials, address) };
+  const injector = server.createConnectionInjector(credentials);
+  try {
+    return { server, connections, port: await connections.listen(address) };
+  } catch (error) {
+    throw cannotListen(formatHostPort(address), errorText(error));
+  }
 }
 
 /** Whoever may open the socket is an administrator: it is for its owner only. */
@@ -79,7 +94,6 @@ function createServer(parts: ServerParts, authenticate: Authenticate): GrpcServe
   const server = new Server(options);
   const ready = onceReady(authenticate, () => context.store.snapshot());
   server.addService(EnrolmentServiceService, enrolmentService(context, ready));
-  server.addService(NhrpServiceService, nhrpService(parts, ready));
   server.addService(QueryServiceService, queryService(context, parts.sessions, authenticate));
   server.addService(AdminServiceService, adminService(context, ready));
   health.addTo(server);
@@ -99,17 +113,20 @@ async function bind(
         resolve(port);
         return;
       }
-      const text = errorText(error);
-      const reason = text.includes('EADDRINUSE')
-        ? 'the port is in use; stop what uses it, or choose another one with --listen'
-        : text.includes('EADDRNOTAVAIL')
-          ? 'this machine does not have that address; choose another one with --listen'
-          : text.includes('EACCES')
-            ? 'that is not allowed; choose a port above 1023'
-            : text;
-      reject(new ProgramError(`cannot listen on ${shown}: ${reason}`));
+      reject(cannotListen(shown, errorText(error)));
     });
   });
+}
+
+function cannotListen(where: string, text: string): ProgramError {
+  const reason = text.includes('EADDRINUSE')
+    ? 'the port is in use; stop what uses it, or choose another one with --listen'
+    : text.includes('EADDRNOTAVAIL')
+      ? 'this machine does not have that address; choose another one with --listen'
+      : text.includes('EACCES')
+        ? 'that is not allowed; choose a port above 1023'
+        : text;
+  return new ProgramError(`cannot listen on ${where}: ${reason}`);
 }
 
 /** Whether somebody listens on the socket; a file without listener is left from a crash. */

@@ -145,6 +145,11 @@ export class Sessions {
     return session?.greeted && !session.ended ? (session.meter.rtt ?? milliseconds(0)) : undefined;
   }
 
+  /** The node answers; how fast says how far it is. */
+  ping(session: Session): void {
+    session.send({ type: 'ping', id: session.meter.ping(this.#context.clock.now()) });
+  }
+
   /** Tells every node to go elsewhere, and stops. */
   drain(): void {
     this.#unsubscribe();
@@ -200,7 +205,7 @@ export class Sessions {
   #pingLater(session: Session, count: number): void {
     const timer = setTimeout(() => {
       if (session.ended) return;
-      session.send({ type: 'ping', id: session.meter.ping(this.#context.clock.now()) });
+      this.ping(session);
       this.#pingLater(session, count + 1);
     }, firstPings[count] ?? pingInterval);
     this.#timers.set(session, timer.unref());

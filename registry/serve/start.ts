@@ -2,8 +2,10 @@ import type { Server as GrpcServer } from '@grpc/grpc-js';
 import type { Server as HttpServer } from 'node:http';
 import { pause } from '#proto/kit/clock.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
+import type { HostPort } from '#proto/codec/host-port.ts';
 import { Answers } from './answers.ts';
 import { Complaints } from './complaints.ts';
+import type { Connections } from './connections.ts';
 import type { RegistryContext } from './context.ts';
 import { Health } from './health.ts';
 import { startHttp } from './http.ts';
@@ -18,8 +20,7 @@ import type { RegistryCertificate } from './tls.ts';
 
 export interface ServeOptions {
   readonly certificate: RegistryCertificate;
-  /** address:port, as gRPC takes it. */
-  readonly listen: string;
+  readonly listen: HostPort;
   readonly socket: string;
   readonly http: { readonly host: string; readonly port: number } | undefined;
   readonly descriptors: Uint8Array | undefined;
@@ -80,6 +81,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
   };
   const servers: GrpcServer[] = [];
   const stopSweeping = new AbortController();
+  let connections: Connections | undefined;
   let http: HttpServer | undefined;
   let sweeping: Promise<void> | undefined;
   const renewal = setInterval(() => {
@@ -93,6 +95,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
   const stop = async (): Promise<void> => {
     clearInterval(renewal);
     health.drain();
+    connections?.close();
     // First: a session that ends now must not be taken for one that was lost. No commit begins any more; one that waits for
     // etcd is not waited for.
     stopSweeping.abort();
@@ -112,8 +115,10 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
 
   try {
     servers.push(await listenSocket(parts, options.socket));
-    const { server, port } = await listenTls(parts, certificate.serverCredentials(), options.listen);
-    servers.push(server);
+    const listening = await listenTls(parts, certificate.serverCredentials(), options.listen);
+    const { port } = listening;
+    connections = listening.connections;
+    servers.push(listening.server);
     if (options.http) http = await startHttp(context, options.http.host, options.http.port);
     sweeping = sweeper.run(stopSweeping.signal);
     return { port, sessions, answers, stop };

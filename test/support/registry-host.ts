@@ -91,7 +91,7 @@ export async function registryFor(t: TestContext, options: HostOptions): Promise
   const socket = join(dir, 'registry.sock');
   const serving = await serve(context, {
     certificate,
-    listen: '127.0.0.1:0',
+    listen: { host: '127.0.0.1', port: 0 },
     socket,
     http: undefined,
     descriptors: undefined,
