@@ -21,6 +21,8 @@ interface Rules {
   readonly fallback: Milliseconds;
   /** Places in a cluster. */
   readonly places: number;
+  /** There is another hub than those that are to be stopped. */
+  readonly relieved: boolean;
 }
 
 /** A hub without a tunnel. */
@@ -58,7 +60,8 @@ export function chooseHubs(state: AgentState, turn: Turn): AgentState {
   const isHub = state.self.role === 'hub';
   // A hub has a tunnel to every other one, and none of them is its way to everything.
   const places = isHub || maxConnections === 0 ? Infinity : maxConnections;
-  const rules = { now: turn.now, fallback: toMilliseconds(fallbackTime), places };
+  const relieved = !isHub && [...state.hubs.values()].some((path) => path.place === 'connected' && !path.hub.draining);
+  const rules = { now: turn.now, fallback: toMilliseconds(fallbackTime), places, relieved };
   const changed = new Map<NodeId, HubPath>();
   for (const cluster of clustersOf(state.hubs)) {
     for (const path of arrange(cluster, rules)) {
@@ -119,7 +122,7 @@ function arrange(cluster: readonly HubPath[], rules: Rules): HubPath[] {
   const connected = connectedOf(cluster, rules);
   const ranked = [...cluster].sort(
     (a, b) =>
-      a.hub.priority - b.hub.priority ||
+      byRank(a, b) ||
       Number(connected.has(b)) - Number(connected.has(a)) ||
       // Of equals, those that have a tunnel.
       Number(b.place !== 'none') - Number(a.place !== 'none') ||
@@ -135,7 +138,8 @@ function arrange(cluster: readonly HubPath[], rules: Rules): HubPath[] {
         ? path
         : { ...path, place: 'connected', closeAt: undefined };
     }
-    if (better >= rules.places || path.hub.publicKey === undefined) return withdraw(path, rules);
+    const leaves = path.hub.draining && rules.relieved;
+    if (better >= rules.places || leaves || path.hub.publicKey === undefined) return withdraw(path, rules);
     const next = path.place !== 'none' ? probed(path) : promising < rules.places ? openTunnel(path, rules.now) : path;
     if (next.place !== 'none' && (next.bfd === 'up' || (next.expectedUntil ?? 0) > rules.now)) promising += 1;
     return next;
@@ -145,17 +149,16 @@ function arrange(cluster: readonly HubPath[], rules: Rules): HubPath[] {
 /** Those that are Up and have a place: free places are taken at once, others only after the fallback time. */
 function connectedOf(cluster: readonly HubPath[], rules: Rules): ReadonlySet<HubPath> {
   const up = cluster
-    .filter((path) => path.bfd === 'up')
-    .sort((a, b) => a.hub.priority - b.hub.priority || byNode(a, b));
+    .filter((path) => path.bfd === 'up' && !(path.hub.draining && rules.relieved))
+    .sort((a, b) => byRank(a, b) || byNode(a, b));
   const waiting = up.filter((path) => path.place !== 'connected');
   // Fewer places than before: the worst ones go.
   const connected = up.filter((path) => path.place === 'connected').slice(0, rules.places);
   for (const path of waiting) {
     if (connected.length < rules.places) connected.push(path);
     else {
-      const worst = connected.reduce((a, b) => (b.hub.priority >= a.hub.priority ? b : a));
-      const better = path.hub.priority < worst.hub.priority;
-      if (better && mayReplace(path, worst, rules)) connected[connected.indexOf(worst)] = path;
+      const worst = connected.reduce((a, b) => (byRank(a, b) <= 0 ? b : a));
+      if (byRank(path, worst) < 0 && mayReplace(path, worst, rules)) connected[connected.indexOf(worst)] = path;
     }
   }
   return new Set(connected);
@@ -163,7 +166,7 @@ function connectedOf(cluster: readonly HubPath[], rules: Rules): ReadonlySet<Hub
 
 function mayReplace(better: HubPath, worse: HubPath, { now, fallback }: Rules): boolean {
   const together = !better.returned && better.since - worse.since <= togetherMs;
-  return together || now - better.since >= fallback;
+  return together || (worse.hub.draining && !better.hub.draining) || now - better.since >= fallback;
 }
 
 /** Has or had a tunnel, and no place. */
@@ -179,7 +182,9 @@ function probed(path: HubPath): HubPath {
  */
 function withdraw(path: HubPath, { now, fallback }: Rules): HubPath {
   if (path.place === 'none') return path;
-  const closeAt = path.closeAt ?? after(now, milliseconds(Math.max(fallback, leastLingerMs)));
+  // Everybody leaves a hub that is to be stopped, and at once.
+  const linger = path.hub.draining ? leastLingerMs : Math.max(fallback, leastLingerMs);
+  const closeAt = path.closeAt ?? after(now, milliseconds(linger));
   if (closeAt <= now) return spareHub(path.hub, path.interface, now);
   return path.place === 'probed' && path.closeAt !== undefined ? path : { ...path, place: 'probed', closeAt };
 }
@@ -199,11 +204,17 @@ function chooseActive(paths: readonly HubPath[], present: NodeId | undefined, ru
 function best(paths: readonly HubPath[], current?: HubPath): HubPath | undefined {
   return [...paths].sort(
     (a, b) =>
+      Number(a.hub.draining) - Number(b.hub.draining) ||
       a.hub.cluster - b.hub.cluster ||
       a.hub.priority - b.hub.priority ||
       Number(b === current) - Number(a === current) ||
       byNode(a, b),
   )[0];
+}
+
+/** Within a cluster. */
+function byRank({ hub: a }: HubPath, { hub: b }: HubPath): number {
+  return Number(a.draining) - Number(b.draining) || a.priority - b.priority;
 }
 
 function byNode(a: HubPath, b: HubPath): number {

@@ -37,7 +37,7 @@ export function peerSync(
     hub: {
       ...hub,
       peers,
-      up: new Map([...hub.up].filter(([node]) => peers.has(node))),
+      up: new Map([...hub.up].filter(([node]) => hasTunnel(peers.get(node), state.self.node))),
       incoming: undefined,
       observeAt: turn.now,
       eagerUntil: after(turn.now, milliseconds(eagerMs)),
@@ -45,6 +45,11 @@ export function peerSync(
         sync.snapshot || sync.upsert.length === 0 ? hub.curiousUntil : after(turn.now, milliseconds(curiousMs)),
     },
   };
+}
+
+/** A spoke that has left this hub is a peer still, for where its packets come from. */
+function hasTunnel(peer: HubPeer | undefined, hub: NodeId): boolean {
+  return peer?.interfaces.some((own) => own.kind === 'hub-tunnel' && own.hub === hub) === true;
 }
 
 /** Addresses and keys are given to one node: who has them in `news` has taken them from who had them before. */

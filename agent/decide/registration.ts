@@ -158,10 +158,17 @@ function describeInterfaces(state: AgentState): NodeInterface[] | undefined {
   const described: NodeInterface[] = [];
   for (const own of state.interfaces.values()) {
     if (own.publicKey === undefined) return undefined;
+    if (hasLeft(state, own)) continue;
     const endpoints = own.kind === 'multipoint' ? claimedEndpoints(state) : tunnelEndpoints(state, own);
     described.push({ kind: own.kind, publicKey: own.publicKey, hub: own.hub, endpoints });
   }
   return described.length > 0 ? described : undefined;
+}
+
+/** A hub that is to be stopped waits for this: who has no tunnel to it any more says so. */
+function hasLeft({ hubs }: AgentState, { hub }: OwnInterface): boolean {
+  const path = hub === undefined ? undefined : hubs.get(hub);
+  return path?.hub.draining === true && path.place === 'none';
 }
 
 /** Where other hubs reach a hub's tunnel: at its public addresses. A spoke's tunnels are nobody's to find. */

@@ -197,11 +197,12 @@ function decodeHub(hub: wire.Hub): Result<HubConfig> {
     endpoints: f.endpoints(hub.endpoints, limits.endpoints),
     priority: f.u8(hub.priority),
     cluster: f.u8(hub.cluster),
+    draining: ok(hub.draining),
   });
 }
 
 function encodeHub(hub: HubConfig): wire.Hub {
-  const { node, name, address, address6, publicKey, endpoints, priority, cluster } = hub;
+  const { node, name, address, address6, publicKey, endpoints, priority, cluster, draining } = hub;
   return {
     nodeId: node,
     name,
@@ -211,6 +212,7 @@ function encodeHub(hub: HubConfig): wire.Hub {
     endpoints: [...endpoints],
     priority,
     cluster,
+    draining,
     prefixes: [],
   };
 }

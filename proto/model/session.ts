@@ -18,6 +18,8 @@ export interface HubConfig {
   /** 0 best, 255 worst. */
   readonly priority: number;
   readonly cluster: number;
+  /** It is to be stopped: whoever has another hub leaves it. */
+  readonly draining: boolean;
 }
 
 /** Where a replica of the registry is reached. */

@@ -6,6 +6,7 @@ import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { version } from '#proto/kit/version.ts';
 import { addDebug } from './debug.ts';
 import { addDoctor } from './doctor.ts';
+import { addDrain } from './drain.ts';
 import { addDown, addLeave } from './leave.ts';
 import { addExit } from './exit.ts';
 import { addInit } from './init.ts';
@@ -43,6 +44,7 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
     addResolve,
     addDebug,
     addOrders,
+    addDrain,
     addTrace,
     addExit,
     addPrefix,

@@ -19,7 +19,8 @@ export function nodeTable(nodes: readonly NodeView[]): string {
 
 function nodeState(node: NodeView): string {
   if (!node.registered) return node.registeredAt === null ? 'never seen' : 'gone';
-  return node.connected ? 'connected' : 'registered';
+  const draining = node.draining === true ? ', draining' : '';
+  return `${node.connected ? 'connected' : 'registered'}${draining}`;
 }
 
 /** Where it is seen, else where it says it is. */

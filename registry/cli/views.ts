@@ -21,6 +21,8 @@ export interface NodeView {
   /** Of a hub: 0 best, 255 worst; null of a spoke. */
   readonly priority: number | null;
   readonly cluster: number | null;
+  /** Spokes leave this hub. */
+  readonly draining: boolean | null;
   /** Rules about what it may announce. */
   readonly policy: readonly string[];
 }
@@ -98,6 +100,7 @@ export function nodeView(node: Node): NodeView {
     agentVersion: orNull(node.agentVersion),
     priority: node.role === 'hub' ? node.priority : null,
     cluster: node.role === 'hub' ? node.cluster : null,
+    draining: node.role === 'hub' ? node.draining : null,
   };
 }
 

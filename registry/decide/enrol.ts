@@ -100,6 +100,7 @@ export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId,
     endpoints: [...new Set(request.endpoints)],
     priority: role === 'hub' ? (request.priority ?? freePriority(snapshot)) : 0,
     cluster: role === 'hub' ? request.cluster : 0,
+    draining: false,
     createdAt: now,
     policy: [],
   };

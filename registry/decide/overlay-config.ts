@@ -111,5 +111,6 @@ function hubConfig(snapshot: Snapshot, hub: NodeRecord): HubConfig {
     endpoints: hub.endpoints.length > 0 ? hub.endpoints : (multipoint?.endpoints ?? []),
     priority: hub.priority,
     cluster: hub.cluster,
+    draining: hub.draining,
   };
 }

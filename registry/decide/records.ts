@@ -48,6 +48,8 @@ export interface NodeRecord {
   readonly priority: number;
   /** Of a hub, 0 to 255: in each cluster spokes keep up tunnels to the best hubs. */
   readonly cluster: number;
+  /** Of a hub that is to be stopped: spokes leave it. */
+  readonly draining: boolean;
   readonly createdAt: Timestamp;
   /** What the operator allowed or denied since then. */
   readonly policy: readonly PolicyRule[];

@@ -36,6 +36,7 @@ export interface NodeRow {
   readonly connected: boolean;
   readonly priority: number;
   readonly cluster: number;
+  readonly draining: boolean;
   readonly policy: readonly string[];
 }
 
@@ -81,6 +82,7 @@ function nodeRow(snapshot: Snapshot, node: NodeRecord, now: Timestamp): NodeRow 
     connected: isHeld(snapshot, node.id),
     priority: node.priority,
     cluster: node.cluster,
+    draining: node.draining,
     policy: node.policy.map(formatPolicyRule),
   };
 }

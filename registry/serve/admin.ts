@@ -8,6 +8,8 @@ import type {
   CreateTokenResponse,
   RevokeNodeRequest,
   RevokeNodeResponse,
+  DrainHubRequest,
+  DrainHubResponse,
   SetHubRequest,
   SetHubResponse,
   SetOverlayRequest,
@@ -26,6 +28,7 @@ import { clear } from '#registry/decide/clear.ts';
 import { transaction } from '#registry/decide/node.ts';
 import type { TokenRecord } from '#registry/decide/records.ts';
 import { findNode, removeNode } from '#registry/decide/removal.ts';
+import { drainHub, spokesOf } from '#registry/decide/drain-hub.ts';
 import { setHub } from '#registry/decide/set-hub.ts';
 import { formatPolicyRule, setPrefixRule } from '#registry/decide/set-prefix.ts';
 import { setOverlay } from '#registry/decide/set-overlay.ts';
@@ -67,6 +70,7 @@ export function adminService(context: RegistryContext, authenticate: Authenticat
     revokeNode: unary(context, authenticate, admins, (request) => revokeNode(context, request)),
     setOverlay: unary(context, authenticate, admins, (request) => changeOverlay(context, request)),
     setHub: unary(context, authenticate, admins, (request) => changeHub(context, request)),
+    drainHub: unary(context, authenticate, admins, (request) => changeDraining(context, request)),
     setPrefixRule: unary(context, authenticate, admins, (request) => changePrefixRule(context, request)),
     followNhrp: followNhrp(context, authenticate),
   };
@@ -163,6 +167,18 @@ export async function changeHub(context: RegistryContext, request: SetHubRequest
   const { id, name, priority, cluster } = changed.value.node;
   context.events.add('hub.changed', name, `${request.key} = ${request.value}`);
   return ok({ id, name, priority, cluster });
+}
+
+async function changeDraining(
+  context: RegistryContext,
+  { hub, off }: DrainHubRequest,
+): Promise<Result<DrainHubResponse>> {
+  const changed = await decideAndCommit(context.store, (snapshot) => drainHub(snapshot, hub, !off));
+  if (!changed.ok) return changed;
+  const { node, transaction: write } = changed.value;
+  if (write) context.events.add(off ? 'hub.in-service' : 'hub.draining', node.name, '');
+  const { id, name, draining } = node;
+  return ok({ id, name, draining, spokes: spokesOf(context.store.snapshot(), node) });
 }
 
 async function changePrefixRule(

@@ -83,6 +83,7 @@ export const nodeSchema: z.ZodType<NodeRecord> = z.looseObject({
   endpoints: z.array(endpoint),
   priority: z.int().min(0).max(255),
   cluster: z.int().min(0).max(255).default(0),
+  draining: z.boolean().default(false),
   createdAt: timestamp,
   policy: z.array(policySchema).default([]),
 });

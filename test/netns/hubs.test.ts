@@ -93,11 +93,39 @@ test('a hub dies, and comes back', async (t) => {
     await ping.finish();
   });
 
-  await t.test('priorities that change while traffic flows', async () => {
+  await t.test('a hub that is drained is left without a loss, stops unnoticed, and comes back', async () => {
     await hub.start();
     await all('the first hub is active again', 'hub:up* hub2:down');
     await overlay.admin('overlay', 'set', 'maxConnections', '0');
     await all('both are connected', 'hub:up* hub2:up');
+    const ping = a.host.startPing({ to: c.address, rate: 200 });
+    await replyThat(lab, ping, { came: throughHub, what: 'through the first hub' });
+    const drained = await overlay.admin('drain', 'hub');
+    assert.equal(drained.code, 0, drained.stderr);
+    assert.match(drained.stdout, /safe to stop/);
+    assert.match(drained.stderr, /waiting for 3 spokes \(a, b, c\) to leave hub/);
+    assert.equal(await hubsOf(a), 'hub:down hub2:up*');
+    await kill(hub);
+    const stays = ping.replies().length + 300;
+    await until('it goes on', () => ping.replies().length > stays, { within: 20_000 * slowness, explain });
+    assert.deepEqual(ping.missing(), []);
+    await hub.start();
+    const back = await overlay.admin('drain', 'hub', '--off');
+    assert.equal(back.code, 0, back.stderr);
+    await all('the first hub is active again', 'hub:up* hub2:up');
+    assert.deepEqual((await ping.finish()).lost, []);
+
+    const last = await overlay.admin('drain', 'hub2');
+    assert.equal(last.code, 0, last.stderr);
+    const none = await overlay.admin('drain', 'hub', '--timeout', '1s');
+    assert.equal(none.code, 1);
+    assert.match(none.stderr, /hub is draining, but 3 spokes \(a, b, c\) have not left it/);
+    assert.equal((await a.host.ping({ to: c.address, count: 5 })).lost.length, 0);
+    for (const name of ['hub', 'hub2']) assert.equal((await overlay.admin('drain', name, '--off')).code, 0);
+    await all('both are connected', 'hub:up* hub2:up');
+  });
+
+  await t.test('priorities that change while traffic flows', async () => {
     const ping = a.host.startPing({ to: c.address, rate: 100 });
     await replyThat(lab, ping, { came: throughHub, what: 'through the first hub' });
     const done = await overlay.admin('hub', 'set', 'hub', 'priority', '9');

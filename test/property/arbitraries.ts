@@ -149,6 +149,7 @@ const hub: fc.Arbitrary<HubConfig> = record({
   endpoints: few(endpoint),
   priority: u8,
   cluster: u8,
+  draining: fc.boolean(),
 });
 
 const overlayConfig: fc.Arbitrary<OverlayConfig> = record({

@@ -46,6 +46,7 @@ const put: fc.Arbitrary<Put> = fc.oneof(
           endpoints: few(endpoint),
           priority: fc.integer({ min: 0, max: 255 }),
           cluster: fc.integer({ min: 0, max: 255 }),
+          draining: fc.boolean(),
           createdAt: moment,
           policy: few(
             fc.record(
@@ -169,7 +170,16 @@ test('a record reads back, with the request that wrote it', () => {
 });
 
 /** Fields that came later: what was written before them is read with their defaults. */
-const later = new Set(['maxConnections', 'fallbackTime', 'prefixLimit', 'cluster', 'policy', 'refused', 'public']);
+const later = new Set([
+  'maxConnections',
+  'fallbackTime',
+  'prefixLimit',
+  'cluster',
+  'draining',
+  'policy',
+  'refused',
+  'public',
+]);
 const laterOfRevocation = new Set(['address', 'address6', 'prefixes']);
 
 test('a record with a part missing or out of its range is refused, and never throws', () => {

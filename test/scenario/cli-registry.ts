@@ -86,6 +86,7 @@ export const spoke: Node = {
   connected: true,
   priority: 0,
   cluster: 0,
+  draining: false,
   policy: [],
 };
 

@@ -33,6 +33,7 @@ export const hubs = [
     endpoints: [endpoint('192.0.2.1:51820')],
     priority: 10,
     cluster: 0,
+    draining: false,
     prefixes: [],
   },
   {
@@ -44,6 +45,7 @@ export const hubs = [
     endpoints: [endpoint('192.0.2.2:51820')],
     priority: 20,
     cluster: 0,
+    draining: false,
     prefixes: [],
   },
 ];

@@ -70,6 +70,7 @@ export function nodeRecord(number: number, parts: Partial<NodeRecord> = {}): Nod
     endpoints: [],
     priority: 0,
     cluster: 0,
+    draining: false,
     createdAt: at(0),
     policy: [],
     ...parts,

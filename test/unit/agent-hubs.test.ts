@@ -27,9 +27,11 @@ function hub(letter: string, priority: number, cluster = 0): HubConfig {
     endpoints: [endpoint(`192.0.2.${String(number)}:51820`)],
     priority,
     cluster,
+    draining: false,
   };
 }
 
+const two = [hub('a', 10), hub('b', 20)];
 const three = [hub('a', 10), hub('b', 20), hub('c', 30)];
 
 class HubStory extends Story {
@@ -379,3 +381,51 @@ test('nothing is due when everything has its place', () => {
   // The fallback time of the second hub, and looks at what shortcuts carried.
   assert.ok(moments.length <= 12, moments.join());
 });
+
+test('a hub that is to be stopped is left when there is another one, whatever their priorities', () => {
+  const story = new HubStory({ hubs: two });
+  story.up('ab');
+  assert.equal(story.hubs(), 'a:up* b:up');
+  assert.deepEqual(registered(story), [nodeId('a'), nodeId('b')]);
+  story.configure({ hubs: [{ ...hub('a', 10), draining: true }, hub('b', 20)] });
+  assert.equal(story.hubs(), 'a:probe b:up*', 'at once, and its tunnel stays for what is on its way');
+  assert.equal(registered(story), undefined, 'nothing to say yet');
+  story.wait(2000);
+  assert.equal(story.hubs(), 'a:down b:up*');
+  assert.deepEqual(registered(story), [nodeId('b')]);
+  story.configure({ hubs: two });
+  story.up('a');
+  story.wait(30_000);
+  assert.equal(story.hubs(), 'a:up* b:up');
+});
+
+test('a hub that is to be stopped goes on while there is no other one, and comes back when the other one fails', () => {
+  const draining = { ...hub('a', 10), draining: true };
+  const story = new HubStory({ hubs: [draining, hub('b', 20)] });
+  story.up('a');
+  assert.equal(story.hubs(), 'a:up* b:probe');
+  story.up('b');
+  assert.equal(story.hubs(), 'a:probe b:up*');
+  story.wait(2000);
+  story.down('b');
+  story.up('a');
+  assert.equal(story.hubs(), 'a:up* b:probe');
+});
+
+test('one connection: the next hub is connected before the one that is to be stopped is left', () => {
+  const story = new HubStory({ hubs: two, maxConnections: 1 });
+  story.up('a');
+  assert.equal(story.hubs(), 'a:up* b:down');
+  story.configure({ hubs: [{ ...hub('a', 10), draining: true }, hub('b', 20)], maxConnections: 1 });
+  assert.equal(story.hubs(), 'a:up* b:probe');
+  story.up('b');
+  assert.equal(story.hubs(), 'a:probe b:up*');
+});
+
+/** The hubs to which tunnels were registered since the last look; undefined if nothing was. */
+function registered(story: HubStory): string[] | undefined {
+  return story
+    .sent('registration-request')
+    .at(-1)
+    ?.body.interfaces.flatMap(({ hub: to }) => to ?? []);
+}

@@ -55,6 +55,7 @@ const node: NodeView = {
   agentVersion: null,
   priority: null,
   cluster: null,
+  draining: null,
 };
 
 test('states and attributes of show dmvpn', () => {

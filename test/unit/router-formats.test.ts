@@ -38,6 +38,7 @@ const hub: NodeView = {
   agentVersion: '0.1.0',
   priority: 0,
   cluster: 0,
+  draining: false,
 };
 const spoke: NodeView = {
   ...hub,

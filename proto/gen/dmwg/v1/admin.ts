@@ -189,6 +189,8 @@ export interface Node {
   cluster: number;
   /** Rules about what it may announce: "allow 10.0.0.0/8 le 24 shared". */
   policy: string[];
+  /** Of a hub: spokes are leaving it. */
+  draining: boolean;
 }
 
 export interface NodeEndpoint {
@@ -320,6 +322,21 @@ export interface SetHubResponse {
   name: string;
   priority: number;
   cluster: number;
+}
+
+export interface DrainHubRequest {
+  /** Name or id. */
+  hub: string;
+  /** Takes it into service again. */
+  off: boolean;
+}
+
+export interface DrainHubResponse {
+  id: string;
+  name: string;
+  draining: boolean;
+  /** Names of the connected spokes that still have a tunnel to it. */
+  spokes: string[];
 }
 
 export interface CreateTokenRequest {
@@ -578,6 +595,7 @@ function createBaseNode(): Node {
     priority: 0,
     cluster: 0,
     policy: [],
+    draining: false,
   };
 }
 
@@ -636,6 +654,9 @@ export const Node: MessageFns<Node> = {
     }
     for (const v of message.policy) {
       writer.uint32(138).string(v!);
+    }
+    if (message.draining !== false) {
+      writer.uint32(144).bool(message.draining);
     }
     return writer;
   },
@@ -789,6 +810,14 @@ export const Node: MessageFns<Node> = {
             message.policy.push(reader.string());
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -834,6 +863,7 @@ export const Node: MessageFns<Node> = {
       priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
       cluster: isSet(object.cluster) ? globalThis.Number(object.cluster) : 0,
       policy: globalThis.Array.isArray(object?.policy) ? object.policy.map((e: any) => globalThis.String(e)) : [],
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
     };
   },
 
@@ -890,6 +920,9 @@ export const Node: MessageFns<Node> = {
     if (message.policy?.length) {
       obj.policy = message.policy;
     }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
     return obj;
   },
 
@@ -917,6 +950,7 @@ export const Node: MessageFns<Node> = {
     message.priority = object.priority ?? 0;
     message.cluster = object.cluster ?? 0;
     message.policy = object.policy?.map((e) => e) || [];
+    message.draining = object.draining ?? false;
     return message;
   },
 };
@@ -2904,6 +2938,208 @@ export const SetHubResponse: MessageFns<SetHubResponse> = {
   },
 };
 
+function createBaseDrainHubRequest(): DrainHubRequest {
+  return { hub: "", off: false };
+}
+
+export const DrainHubRequest: MessageFns<DrainHubRequest> = {
+  encode(message: DrainHubRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hub !== "") {
+      writer.uint32(10).string(message.hub);
+    }
+    if (message.off !== false) {
+      writer.uint32(16).bool(message.off);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainHubRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainHubRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hub = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.off = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainHubRequest {
+    return {
+      hub: isSet(object.hub) ? globalThis.String(object.hub) : "",
+      off: isSet(object.off) ? globalThis.Boolean(object.off) : false,
+    };
+  },
+
+  toJSON(message: DrainHubRequest): unknown {
+    const obj: any = {};
+    if (message.hub !== "") {
+      obj.hub = message.hub;
+    }
+    if (message.off !== false) {
+      obj.off = message.off;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainHubRequest>, I>>(base?: I): DrainHubRequest {
+    return DrainHubRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainHubRequest>, I>>(object: I): DrainHubRequest {
+    const message = createBaseDrainHubRequest();
+    message.hub = object.hub ?? "";
+    message.off = object.off ?? false;
+    return message;
+  },
+};
+
+function createBaseDrainHubResponse(): DrainHubResponse {
+  return { id: "", name: "", draining: false, spokes: [] };
+}
+
+export const DrainHubResponse: MessageFns<DrainHubResponse> = {
+  encode(message: DrainHubResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.draining !== false) {
+      writer.uint32(24).bool(message.draining);
+    }
+    for (const v of message.spokes) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainHubResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainHubResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.spokes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainHubResponse {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      spokes: globalThis.Array.isArray(object?.spokes) ? object.spokes.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: DrainHubResponse): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
+    if (message.spokes?.length) {
+      obj.spokes = message.spokes;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainHubResponse>, I>>(base?: I): DrainHubResponse {
+    return DrainHubResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainHubResponse>, I>>(object: I): DrainHubResponse {
+    const message = createBaseDrainHubResponse();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.draining = object.draining ?? false;
+    message.spokes = object.spokes?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseCreateTokenRequest(): CreateTokenRequest {
   return { role: "", prefixes: [], tags: [], uses: 0, expiresInSeconds: 0 };
 }
@@ -4822,6 +5058,16 @@ export const AdminServiceService = {
     responseSerialize: (value: SetHubResponse): Buffer => Buffer.from(SetHubResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetHubResponse => SetHubResponse.decode(value),
   },
+  /** Spokes leave a hub that is to be stopped. Asked again, it says which are still there. */
+  drainHub: {
+    path: "/dmwg.v1.AdminService/DrainHub" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DrainHubRequest): Buffer => Buffer.from(DrainHubRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DrainHubRequest => DrainHubRequest.decode(value),
+    responseSerialize: (value: DrainHubResponse): Buffer => Buffer.from(DrainHubResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DrainHubResponse => DrainHubResponse.decode(value),
+  },
   /** What a node may announce; what it announces follows at once. */
   setPrefixRule: {
     path: "/dmwg.v1.AdminService/SetPrefixRule" as const,
@@ -4855,6 +5101,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   revokeNode: handleUnaryCall<RevokeNodeRequest, RevokeNodeResponse>;
   setOverlay: handleUnaryCall<SetOverlayRequest, SetOverlayResponse>;
   setHub: handleUnaryCall<SetHubRequest, SetHubResponse>;
+  /** Spokes leave a hub that is to be stopped. Asked again, it says which are still there. */
+  drainHub: handleUnaryCall<DrainHubRequest, DrainHubResponse>;
   /** What a node may announce; what it announces follows at once. */
   setPrefixRule: handleUnaryCall<SetPrefixRuleRequest, SetPrefixRuleResponse>;
   /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
@@ -4968,6 +5216,22 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetHubResponse) => void,
+  ): ClientUnaryCall;
+  /** Spokes leave a hub that is to be stopped. Asked again, it says which are still there. */
+  drainHub(
+    request: DrainHubRequest,
+    callback: (error: ServiceError | null, response: DrainHubResponse) => void,
+  ): ClientUnaryCall;
+  drainHub(
+    request: DrainHubRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DrainHubResponse) => void,
+  ): ClientUnaryCall;
+  drainHub(
+    request: DrainHubRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DrainHubResponse) => void,
   ): ClientUnaryCall;
   /** What a node may announce; what it announces follows at once. */
   setPrefixRule(

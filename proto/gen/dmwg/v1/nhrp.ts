@@ -198,6 +198,8 @@ export interface Hub {
   prefixes: string[];
   /** In each cluster a spoke keeps up tunnels to the best hubs; the lowest cluster's carry the traffic. */
   cluster: number;
+  /** It is to be stopped: whoever has another hub leaves it. */
+  draining: boolean;
 }
 
 /** For hubs: every node that has a tunnel to this hub. */
@@ -1841,6 +1843,7 @@ function createBaseHub(): Hub {
     priority: 0,
     prefixes: [],
     cluster: 0,
+    draining: false,
   };
 }
 
@@ -1872,6 +1875,9 @@ export const Hub: MessageFns<Hub> = {
     }
     if (message.cluster !== 0) {
       writer.uint32(72).uint32(message.cluster);
+    }
+    if (message.draining !== false) {
+      writer.uint32(80).bool(message.draining);
     }
     return writer;
   },
@@ -1961,6 +1967,14 @@ export const Hub: MessageFns<Hub> = {
             message.cluster = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1994,6 +2008,7 @@ export const Hub: MessageFns<Hub> = {
       priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
       prefixes: globalThis.Array.isArray(object?.prefixes) ? object.prefixes.map((e: any) => globalThis.String(e)) : [],
       cluster: isSet(object.cluster) ? globalThis.Number(object.cluster) : 0,
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
     };
   },
 
@@ -2026,6 +2041,9 @@ export const Hub: MessageFns<Hub> = {
     if (message.cluster !== 0) {
       obj.cluster = Math.round(message.cluster);
     }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
     return obj;
   },
 
@@ -2043,6 +2061,7 @@ export const Hub: MessageFns<Hub> = {
     message.priority = object.priority ?? 0;
     message.prefixes = object.prefixes?.map((e) => e) || [];
     message.cluster = object.cluster ?? 0;
+    message.draining = object.draining ?? false;
     return message;
   },
 };
