@@ -59,11 +59,11 @@ test('a hub dies, and comes back', async (t) => {
 
   await t.test('the better hub returns after the fallback time, with nothing lost', async () => {
     const lostBefore = around.missing().length;
+    const started = Date.now();
     await hub.start();
     await all('the first hub is connected again', 'hub:up hub2:up*');
-    const connected = Date.now();
     await all('the first hub is active again', 'hub:up* hub2:up');
-    assert.ok(Date.now() - connected > fallbackMs - 2000 * slowness, 'it waited');
+    assert.ok(Date.now() - started >= fallbackMs, 'it waited');
     const stays = around.replies().length + 200;
     await until('it goes on', () => around.replies().length > stays, { within: 20_000 * slowness, explain });
     assert.equal(around.missing().length, lostBefore);
