@@ -106,6 +106,7 @@ test('show prints the promised fields, through the socket and through the profil
       agentVersion: '0.1.0',
       priority: null,
       cluster: null,
+      draining: null,
     },
   ]);
   const bindings = await dmwg(['show', 'nhrp', '-o', 'yaml'], { environment });
