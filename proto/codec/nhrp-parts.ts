@@ -87,32 +87,32 @@ export function encodeExtension(extension: Extension): wire.Extension {
 }
 
 export function decodeInterface(tunnel: wire.Interface): Result<NodeInterface> {
-  const kind = decodeKind(tunnel.kind);
   const decoded = f.fields({
-    kind,
+    kind: decodeKind(tunnel),
     publicKey: f.atom(tunnel.publicKey, parsePublicKey),
     hub: f.optionalAtom(tunnel.hubNodeId, parseNodeId),
     endpoints: f.endpoints(tunnel.endpoints, limits.endpoints),
   });
   if (!decoded.ok) return decoded;
   if ((decoded.value.kind === 'hub-tunnel') !== (decoded.value.hub !== undefined)) {
-    return fail('bad-interface', 'hub: a hub tunnel names its hub, a multipoint interface none');
+    return fail('bad-interface', 'hub: a hub tunnel names its hub, another interface none');
   }
   return decoded;
 }
 
-function decodeKind(kind: wire.Interface_Kind): Result<InterfaceKind> {
-  if (kind === wire.Interface_Kind.KIND_MULTIPOINT) return ok('multipoint');
+function decodeKind({ kind, probe }: wire.Interface): Result<InterfaceKind> {
+  if (kind === wire.Interface_Kind.KIND_MULTIPOINT) return ok(probe ? 'probe' : 'multipoint');
   if (kind === wire.Interface_Kind.KIND_HUB_TUNNEL) return ok('hub-tunnel');
   return fail('bad-kind', `${String(kind)} is not a kind of interface`);
 }
 
 export function encodeInterface(tunnel: NodeInterface): wire.Interface {
   return {
-    kind: tunnel.kind === 'multipoint' ? wire.Interface_Kind.KIND_MULTIPOINT : wire.Interface_Kind.KIND_HUB_TUNNEL,
+    kind: tunnel.kind === 'hub-tunnel' ? wire.Interface_Kind.KIND_HUB_TUNNEL : wire.Interface_Kind.KIND_MULTIPOINT,
     publicKey: tunnel.publicKey,
     hubNodeId: tunnel.hub ?? '',
     endpoints: [...tunnel.endpoints],
+    probe: tunnel.kind === 'probe',
   };
 }
 

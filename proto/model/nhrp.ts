@@ -62,7 +62,8 @@ export interface NhrpHeader {
   readonly extensions: readonly Extension[];
 }
 
-export type InterfaceKind = 'multipoint' | 'hub-tunnel';
+/** Probes carry nothing: each shows whether the hubs are reached by one uplink. */
+export type InterfaceKind = 'multipoint' | 'hub-tunnel' | 'probe';
 
 /** One WireGuard interface of a node. */
 export interface NodeInterface {

@@ -11,7 +11,7 @@ export interface PeerDelta {
   readonly remove: readonly NodeId[];
 }
 
-/** The spokes that a hub must know, with only those interfaces that meet this hub: hub tunnels to it, and multipoint. */
+/** The spokes that a hub must know, with only those interfaces that meet this hub: not the tunnels to other hubs. */
 export function peersOf(snapshot: Snapshot, hub: NodeRecord, now: Timestamp): Map<NodeId, HubPeer> {
   const peers = new Map<NodeId, HubPeer>();
   for (const node of snapshot.nodes.values()) {
@@ -31,7 +31,7 @@ export function noPeers(snapshot: Snapshot, peers: ReadonlyMap<NodeId, HubPeer>)
 export function peerOf(snapshot: Snapshot, hub: NodeId, node: NodeRecord, now: Timestamp): HubPeer | undefined {
   const binding = liveBinding(snapshot, node.id, now);
   if (node.role === 'hub' || !binding) return undefined;
-  const interfaces = binding.interfaces.filter((one) => one.kind === 'multipoint' || one.hub === hub);
+  const interfaces = binding.interfaces.filter((one) => one.kind !== 'hub-tunnel' || one.hub === hub);
   if (interfaces.length === 0) return undefined;
   const { id, name, address, address6 } = node;
   return { node: id, name, address, address6, interfaces };

@@ -89,7 +89,7 @@ export const nodeSchema: z.ZodType<NodeRecord> = z.looseObject({
 });
 
 const interfaceSchema: z.ZodType<NodeInterface> = z.looseObject({
-  kind: z.enum(['multipoint', 'hub-tunnel']),
+  kind: z.enum(['multipoint', 'hub-tunnel', 'probe']),
   publicKey,
   hub: orAbsent(nodeId),
   endpoints: z.array(endpoint),

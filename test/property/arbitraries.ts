@@ -63,7 +63,7 @@ const extension: fc.Arbitrary<Extension> = record({
 
 export const nodeInterface: fc.Arbitrary<NodeInterface> = fc.oneof(
   record({
-    kind: fc.constant('multipoint' as const),
+    kind: fc.constantFrom('multipoint' as const, 'probe' as const),
     publicKey,
     hub: fc.constant(undefined),
     endpoints: few(endpoint),

@@ -257,6 +257,11 @@ export interface Interface {
   hubNodeId: string;
   /** Claimed by the node. */
   endpoints: string[];
+  /**
+   * Of KIND_MULTIPOINT: it carries nothing, and only shows whether hubs are reached by an uplink. To a hub that does not know
+   * this field it is an interface of which it carries nothing, too.
+   */
+  probe: boolean;
 }
 
 export const Interface_Kind = { KIND_UNSPECIFIED: 0, KIND_MULTIPOINT: 1, KIND_HUB_TUNNEL: 2 } as const;
@@ -2654,7 +2659,7 @@ export const RouteOrigin: MessageFns<RouteOrigin> = {
 };
 
 function createBaseInterface(): Interface {
-  return { kind: 0, publicKey: "", hubNodeId: "", endpoints: [] };
+  return { kind: 0, publicKey: "", hubNodeId: "", endpoints: [], probe: false };
 }
 
 export const Interface: MessageFns<Interface> = {
@@ -2670,6 +2675,9 @@ export const Interface: MessageFns<Interface> = {
     }
     for (const v of message.endpoints) {
       writer.uint32(34).string(v!);
+    }
+    if (message.probe !== false) {
+      writer.uint32(40).bool(message.probe);
     }
     return writer;
   },
@@ -2719,6 +2727,14 @@ export const Interface: MessageFns<Interface> = {
             message.endpoints.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.probe = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2747,6 +2763,7 @@ export const Interface: MessageFns<Interface> = {
       endpoints: globalThis.Array.isArray(object?.endpoints)
         ? object.endpoints.map((e: any) => globalThis.String(e))
         : [],
+      probe: isSet(object.probe) ? globalThis.Boolean(object.probe) : false,
     };
   },
 
@@ -2764,6 +2781,9 @@ export const Interface: MessageFns<Interface> = {
     if (message.endpoints?.length) {
       obj.endpoints = message.endpoints;
     }
+    if (message.probe !== false) {
+      obj.probe = message.probe;
+    }
     return obj;
   },
 
@@ -2776,6 +2796,7 @@ export const Interface: MessageFns<Interface> = {
     message.publicKey = object.publicKey ?? "";
     message.hubNodeId = object.hubNodeId ?? "";
     message.endpoints = object.endpoints?.map((e) => e) || [];
+    message.probe = object.probe ?? false;
     return message;
   },
 };
