@@ -2,11 +2,13 @@
 import { join } from 'node:path';
 import { ProgramError } from '#proto/kit/errors.ts';
 import type { PublicKey } from '#proto/model/key.ts';
+import type { UplinkConfig } from '#proto/model/uplink.ts';
 import { applyChanges } from './apply/changes.ts';
 import { createWireguard } from './apply/wireguard.ts';
 import { diff } from './decide/diff.ts';
 import { firewallTable, type HostState, nothing } from './decide/host.ts';
 import type { KernelRoute, RouteSelector } from './decide/kernel-routes.ts';
+import type { UplinkSight } from './decide/uplink-state.ts';
 import { execute } from './io/exec.ts';
 import { createIpProgram } from './io/ip-program.ts';
 import { createKeyStore } from './io/state-dir-keys.ts';
@@ -15,11 +17,13 @@ import type { World } from './world.ts';
 import { observeActivity } from './observe/activity.ts';
 import { observeHost } from './observe/host.ts';
 import { observeKernelRoutes } from './observe/kernel-routes.ts';
+import { observeUplinks } from './observe/uplinks.ts';
 import { observePeers } from './observe/wireguard.ts';
 
 export interface Host extends Pick<World, 'observe' | 'apply' | 'makeKey' | 'observePeers' | 'observeActivity'> {
   /** The routes of others. */
   observeRoutes(selectors: readonly RouteSelector[]): Promise<KernelRoute[]>;
+  observeUplinks(uplinks: readonly UplinkConfig[]): Promise<ReadonlyMap<string, UplinkSight>>;
 }
 
 export function createHost(stateDir: string, interfacePrefix: string): Host {
@@ -50,6 +54,7 @@ export function createHost(stateDir: string, interfacePrefix: string): Host {
     makeKey: async (name) => (await keys.interfaceKey(name)).publicKey,
     observePeers: (name) => observePeers(execute, name),
     observeActivity: () => observeActivity(execute, table),
+    observeUplinks: (uplinks) => observeUplinks(execute, uplinks),
     observeRoutes: (selectors) => observeKernelRoutes(execute, interfacePrefix, selectors),
   };
 }

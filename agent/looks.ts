@@ -5,7 +5,7 @@ import type { Effect, Event } from './decide/event.ts';
 import type { World } from './world.ts';
 
 export interface LooksOptions {
-  readonly world: Pick<World, 'kickBfd' | 'observePeers' | 'observeActivity'>;
+  readonly world: Pick<World, 'kickBfd' | 'reconnect' | 'observePeers' | 'observeActivity'>;
   readonly post: (event: Event) => void;
   readonly logger: Logger;
 }
@@ -35,6 +35,7 @@ export function createLooks({ world, post, logger }: LooksOptions): Looks {
     perform(effects) {
       for (const effect of effects) {
         if (effect.kind === 'kick') world.kickBfd(effect.path);
+        if (effect.kind === 'reconnect') world.reconnect();
         if (effect.kind === 'inspect-peers') {
           const name = effect.interface;
           look(name, async () => ({ kind: 'peers', interface: name, peers: await world.observePeers(name) }));

@@ -1,16 +1,18 @@
-// Looks at the kernel's routes of others whenever the kernel says that something changed. Apart from the loop's own looks: what is
-// announced has to follow the kernel within milliseconds, and asks `ip route` alone.
+// Looks at routes of others whenever the kernel says that something changed. Apart from the loop's own looks: what is announced, and
+// by which uplinks tunnels leave, has to follow the kernel within milliseconds, and asks `ip` alone.
 import type { Clock } from '#proto/kit/clock.ts';
 import { errorText } from '#proto/kit/errors.ts';
 import type { Logger } from '#proto/kit/log.ts';
 import { milliseconds } from '#proto/model/time.ts';
-import type { Event } from './decide/event.ts';
-import type { KernelRoute } from './decide/kernel-routes.ts';
 import { lookAt, looked, unhurried } from './decide/look-pace.ts';
 
-export interface RouteWatchOptions {
-  readonly observe: () => Promise<readonly KernelRoute[]>;
-  readonly post: (event: Event) => void;
+export interface RouteWatchOptions<T> {
+  /** Something that JSON can say: what it says the same is the same. */
+  readonly observe: () => Promise<T>;
+  /** What is there, when it is another than before. */
+  readonly found: (seen: T) => void;
+  /** For people: "the routes of the kernel". */
+  readonly what: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -18,7 +20,7 @@ export interface RouteWatchOptions {
 export interface RouteWatch {
   /** The kernel may have changed. */
   readonly look: () => void;
-  /** Why the kernel's routes are not known. */
+  /** Why it is not known what is there. */
   readonly fault: () => string | undefined;
   readonly run: (signal: AbortSignal) => Promise<void>;
 }
@@ -26,7 +28,7 @@ export interface RouteWatch {
 /** A notice of the kernel may be lost. */
 const periodicMs = 30_000;
 
-export function createRouteWatch({ observe, post, clock, logger }: RouteWatchOptions): RouteWatch {
+export function createRouteWatch<T>({ observe, found, what, clock, logger }: RouteWatchOptions<T>): RouteWatch {
   let wanted = true;
   let wake: (() => void) | undefined;
   let fault: string | undefined;
@@ -53,14 +55,14 @@ export function createRouteWatch({ observe, post, clock, logger }: RouteWatchOpt
       wanted = false;
       const began = clock.now();
       try {
-        const routes = await observe();
-        const text = JSON.stringify(routes);
-        if (text !== last) post({ kind: 'kernel-routes', routes });
+        const seen = await observe();
+        const text = JSON.stringify(seen);
+        if (text !== last) found(seen);
         last = text;
         fault = undefined;
       } catch (error) {
         const said = errorText(error);
-        if (fault !== said) logger.error({ error: said }, 'the routes of the kernel cannot be read');
+        if (fault !== said) logger.error({ what, error: said }, 'cannot be read');
         fault = said;
       }
       pace = looked(pace, began, milliseconds(clock.now() - began));
@@ -73,7 +75,7 @@ export function createRouteWatch({ observe, post, clock, logger }: RouteWatchOpt
       wanted = true;
       wake?.();
     },
-    fault: () => fault,
+    fault: () => (fault === undefined ? undefined : `${what}: ${fault}`),
     run,
   };
 }

@@ -1,7 +1,6 @@
 // The agent's composition root: makes every part, connects them, and takes them apart again in reverse.
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
-import type { AgentConfig } from '#proto/codec/agent-config.ts';
 import { systemClock } from '#proto/kit/clock.ts';
 import { errorText, ProgramError } from '#proto/kit/errors.ts';
 import { createLogger, type Logger } from '#proto/kit/log.ts';
@@ -10,10 +9,9 @@ import { parseAddress } from '#proto/model/address.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import { milliseconds, seconds, toMilliseconds } from '#proto/model/time.ts';
 import { routeSelectors } from './decide/kernel-routes.ts';
-import type { PathId, Turn } from './decide/event.ts';
+import type { Event, PathId, Turn } from './decide/event.ts';
 import { notices } from './decide/desired-firewall.ts';
 import { restore, type Saved, save } from './decide/restore.ts';
-import { betterThan, choiceAfter, type RegistryChoice, registryChoices } from './decide/registry-choice.ts';
 import { type AgentState, initialState } from './decide/state.ts';
 import { trace } from './decide/trace.ts';
 import { reachLinks } from './decide/transit.ts';
@@ -26,15 +24,15 @@ import { missingPrograms } from './io/programs.ts';
 import { createRegistryAddresses } from './io/registry-addresses.ts';
 import { renewWhenDue } from './io/renew.ts';
 import { createSession } from './io/session.ts';
-import type { Registries, SessionHandlers } from './io/session-port.ts';
 import { openStateDir } from './io/state-dir.ts';
 import { createStateWriter, moveAside, readState } from './io/state-file.ts';
 import { startStatusServer } from './io/status-server.ts';
-import { createLoop, type Loop } from './loop.ts';
+import { createLoop } from './loop.ts';
 import { createNoticing } from './noticing.ts';
 import { monitorKernel } from './observe/kernel-monitor.ts';
 import { observeLocalAddresses } from './io/local-addresses.ts';
 import { readStatus } from './read-status.ts';
+import { registriesOf, sessionEvents } from './registry-session.ts';
 import { createRouteWatch } from './route-watch.ts';
 import { savedStateFormat } from './saved-state.ts';
 import { selfOf, socketPathOf } from './self.ts';
@@ -92,25 +90,23 @@ export async function runAgent(options: AgentOptions): Promise<void> {
       loop.post({ kind: 'reach', reach });
     },
   });
+  const post = (event: Event): void => {
+    loop.post(event);
+  };
   const noticing = createNoticing({
     group: self.nflogGroup,
     logger: logger.child({ component: 'noticing' }),
     random,
-    post: (event) => {
-      loop.post(event);
-    },
+    post,
   });
   const host = createHost(options.stateDir, self.interfacePrefix);
   const world: World = {
     ...host,
     observeLocalAddresses: (state) => observeLocalAddresses(hubEndpoints(state)),
     send: (message) => void session.send(message),
-    setBfd: (sessions) => {
-      bfd.setSessions(sessions);
-    },
-    kickBfd: (path) => {
-      bfd.kick(path);
-    },
+    setBfd: bfd.setSessions.bind(bfd),
+    kickBfd: bfd.kick.bind(bfd),
+    reconnect: session.reconnect,
     attend: (state) => {
       noticing.set(notices(state));
       hubReach.set(reachLinks(state), state.hub.up);
@@ -126,15 +122,25 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   let settings = stateDir.config;
   const routes = createRouteWatch({
     observe: () => host.observeRoutes(routeSelectors(settings.routing)),
-    post: (event) => {
-      loop.post(event);
+    found: (seen) => {
+      loop.post({ kind: 'kernel-routes', routes: seen });
     },
+    what: 'the routes of the kernel',
     clock,
     logger: logger.child({ component: 'routes' }),
   });
+  const uplinks = createRouteWatch({
+    observe: async () => [...(await host.observeUplinks(self.uplinks))],
+    found: (seen) => {
+      if (self.uplinks.length > 0) loop.post({ kind: 'uplinks', sights: new Map(seen) });
+    },
+    what: 'the uplinks',
+    clock,
+    logger: logger.child({ component: 'uplinks' }),
+  });
   const registryAddresses = createRegistryAddresses({
     names: () => {
-      if (!settings.exit) return [];
+      if (!settings.exit && self.uplinks.length === 0) return [];
       return [...settings.registry, ...(loop.state().config?.registries ?? []).map(({ address }) => address)];
     },
     onFound: (endpoints) => {
@@ -155,8 +161,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const socket = await startStatusServer({
     path: await socketPathOf(options.stateDir, options.runDir),
     status: () => {
-      const fault = routes.fault();
-      const faults = [...loop.faults(), ...(fault === undefined ? [] : [`routes of the kernel: ${fault}`])];
+      const unread = [routes.fault(), uplinks.fault()].filter((fault) => fault !== undefined);
+      const faults = [...loop.faults(), ...unread];
       return readStatus({ clock, loop, bfd, host, faults, counters: session.counters() });
     },
     trace: (text) => {
@@ -184,6 +190,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     await removeAll(createHost(options.stateDir, saved.interfacePrefix));
   }
   const onChange = (): void => {
+    uplinks.look();
     routes.look();
     loop.look();
   };
@@ -192,6 +199,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     session.run(signal, sessionEvents(loop)),
     renewWhenDue({ state: stateDir, session, clock, random, logger: logger.child({ component: 'renewal' }) }, signal),
     routes.run(signal),
+    uplinks.run(signal),
     registryAddresses.run(signal),
     monitorKernel({ follow, clock, random, onChange }, signal),
   ];
@@ -215,33 +223,6 @@ async function lastRun(file: string, logger: Logger): Promise<Saved | undefined>
   const aside = await moveAside(file);
   logger.error({ file: aside, reason: read.fault.message }, 'state file not readable, kept aside');
   return undefined;
-}
-
-function sessionEvents(loop: Loop): SessionHandlers {
-  return {
-    onConnected: ({ endpoint }) => {
-      loop.post({ kind: 'connected', endpoint });
-    },
-    onDisconnected: () => {
-      loop.post({ kind: 'disconnected' });
-    },
-    onMessage: (message) => {
-      loop.post({ kind: 'message', message });
-    },
-    onRevoked: (detail) => {
-      if (loop.state().revoked === undefined) loop.post({ kind: 'revoked', detail });
-    },
-  };
-}
-
-function registriesOf({ registry, node }: AgentConfig, state: () => AgentState): Registries {
-  const choices = (): readonly RegistryChoice[] =>
-    registryChoices({ node: node.id, configured: registry, learned: state().config?.registries ?? [] });
-  return {
-    count: () => choices().length,
-    after: (address) => choiceAfter(choices(), address),
-    better: (address) => betterThan(choices(), address),
-  };
 }
 
 function hubEndpoints(state: AgentState): Endpoint[] {

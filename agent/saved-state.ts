@@ -29,8 +29,9 @@ const schema = z.object({
   interfaces: z.array(
     z.object({
       name: z.string().max(15),
-      kind: z.enum(['multipoint', 'hub-tunnel']),
+      kind: z.enum(['multipoint', 'hub-tunnel', 'probe']),
       hub: z.string().optional(),
+      uplink: z.string().optional(),
       listenPort: z.int().min(0).max(65_535),
     }),
   ),
@@ -42,6 +43,8 @@ const schema = z.object({
   /** Where they were last. */
   registries: z.array(z.string()).default([]),
   carriers: z.array(z.tuple([z.string(), z.string()])).default([]),
+  /** By which each tunnel leaves. */
+  uplinks: z.array(z.tuple([z.string(), z.string()])).default([]),
 });
 
 type Stored = z.infer<typeof schema>;
@@ -64,12 +67,13 @@ export const savedStateFormat: StateFormat<Saved> = {
     config: saved.config && storeMessage({ type: 'overlay-config', config: saved.config }),
     activeHub: saved.activeHub,
     tunnels: [...saved.tunnels],
-    interfaces: saved.interfaces.map(({ name, kind, hub, listenPort }) => ({ name, kind, hub, listenPort })),
+    interfaces: saved.interfaces.map(({ publicKey: _, ...own }) => own),
     shortcuts: saved.shortcuts.map((shortcut) => WireNhrp.toJSON(encodeNhrp(asReply(shortcut)))),
     peers:
       saved.peers &&
       inPieces(saved.peers, (upsert) => ({ type: 'peer-sync', snapshot: true, upsert, remove: [], complete: true })),
     carriers: saved.carriers.map(([prefix, node]) => [prefix, node]),
+    uplinks: saved.uplinks.map(([name, uplink]) => [name, uplink]),
     routes:
       saved.routes &&
       inPieces(saved.routes, (upsert) => ({ type: 'route-sync', snapshot: true, upsert, remove: [], complete: true })),
@@ -114,7 +118,7 @@ function parse(stored: Stored): Result<Saved> {
   for (const own of stored.interfaces) {
     const hub = own.hub === undefined ? undefined : parseNodeId(own.hub);
     if (hub && !hub.ok) return hub;
-    interfaces.push({ ...own, hub: hub?.value, publicKey: undefined });
+    interfaces.push({ ...own, hub: hub?.value, uplink: own.uplink, publicKey: undefined });
   }
   return ok({
     interfacePrefix: stored.interfacePrefix,
@@ -128,6 +132,7 @@ function parse(stored: Stored): Result<Saved> {
     peers: stored.peers && peers,
     routes: stored.routes && routes,
     carriers,
+    uplinks: stored.uplinks,
   });
 }
 

@@ -26,6 +26,7 @@ export function selfOf(config: AgentConfig, interfacePrefix: string): Self {
     routing: config.routing,
     exit: config.exit,
     mtu: config.mtu,
+    uplinks: config.uplinks,
   };
 }
 

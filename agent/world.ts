@@ -20,6 +20,8 @@ export interface World {
   send(message: NodeMessage): void;
   setBfd(sessions: ReadonlyMap<PathId, BfdSession>): void;
   kickBfd(path: PathId): void;
+  /** The session with the registry goes another way now. */
+  reconnect(): void;
   /** Level-triggered: first packets are noticed if they are to be, and other hubs told what is reached from here. */
   attend(state: AgentState): void;
   /** The state changed: keep it. */

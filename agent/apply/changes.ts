@@ -70,6 +70,8 @@ function groups(changes: readonly Change[]): Group[] {
       case 'add-route':
       case 'replace-route':
       case 'remove-route':
+      case 'set-gateway':
+      case 'remove-gateway':
       case 'delete-interface':
         if (last?.tool === 'ip') last.changes.push(change);
         else found.push({ tool: 'ip', changes: [change] });
@@ -160,6 +162,7 @@ function judge(change: IpChange, outcome: Outcome): Outcome {
   switch (change.kind) {
     case 'remove-address':
     case 'remove-route':
+    case 'remove-gateway':
     case 'remove-rule':
     case 'delete-interface':
       return /No such file|No such process|No such device|Cannot find device|Cannot assign requested|address not found/i.test(
@@ -175,6 +178,7 @@ function judge(change: IpChange, outcome: Outcome): Outcome {
       return outcome.includes('File exists') ? undefined : outcome;
     case 'add-address':
     case 'replace-route':
+    case 'set-gateway':
       return outcome;
   }
 }

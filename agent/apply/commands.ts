@@ -1,6 +1,12 @@
 // Changes as words for `ip` and `wg`. Pure.
 import type { Change } from '#agent/decide/change.ts';
-import { type PeerState, type RouteState, type RuleState, routeProtocol } from '#agent/decide/host.ts';
+import {
+  type GatewayRoute,
+  type PeerState,
+  type RouteState,
+  type RuleState,
+  routeProtocol,
+} from '#agent/decide/host.ts';
 import { familyOf, type Prefix } from '#proto/model/address.ts';
 import { mainTable } from '#proto/model/routing.ts';
 
@@ -13,6 +19,8 @@ export type IpChange = Extract<
       | 'add-route'
       | 'replace-route'
       | 'remove-route'
+      | 'set-gateway'
+      | 'remove-gateway'
       | 'add-rule'
       | 'remove-rule'
       | 'delete-interface';
@@ -42,6 +50,10 @@ export function ipLine(change: IpChange): string {
       return `route replace ${routeWords(change.to)}`;
     case 'remove-route':
       return `route del ${routeWords(change.route)}`;
+    case 'set-gateway':
+      return `route replace ${gatewayWords(change.to)}`;
+    case 'remove-gateway':
+      return `route del ${gatewayWords(change.gateway)}`;
     case 'add-rule':
       return `rule add ${ruleWords(change.rule)}`;
     case 'remove-rule':
@@ -103,13 +115,25 @@ function routeWords(route: RouteState): string {
   return [route.prefix, rest, ...route.interfaces.map((name) => `${way} ${name}`)].join(' ');
 }
 
-function ruleWords({ priority, to, from, without, table, noDefault }: RuleState): string {
+function gatewayWords({ prefix, via, onlink, interface: name, source, table }: GatewayRoute): string {
+  return [
+    prefix,
+    ...(via === undefined ? [] : [`via ${via}`]),
+    `dev ${name} proto ${String(routeProtocol)} table ${String(table)}`,
+    ...(source === undefined ? [] : [`src ${source}`]),
+    ...(onlink ? ['onlink'] : []),
+  ].join(' ');
+}
+
+function ruleWords({ priority, to, from, source, mark, without, table, noDefault }: RuleState): string {
   return [
     `priority ${String(priority)}`,
+    ...(source === undefined ? [] : [`from ${source}`]),
+    ...(mark === undefined ? [] : [`fwmark ${String(mark)}`]),
     ...(without === undefined ? [] : [`not fwmark ${String(without)}`]),
     ...(to === undefined ? [] : [`to ${to}`]),
     ...(from === undefined ? [] : [`iif ${from}`]),
-    `table ${String(table)}`,
+    table === 'unreachable' ? table : `table ${String(table)}`,
     ...(noDefault ? ['suppress_prefixlength 0'] : []),
     `protocol ${String(routeProtocol)}`,
   ].join(' ');

@@ -3,7 +3,7 @@ import type { FirewallState } from '#agent/decide/host.ts';
 import { familyOf } from '#proto/model/address.ts';
 import { stateChains } from '#agent/decide/firewall-state.ts';
 import { names } from './firewall-words.ts';
-import { masquerading, onlyThroughTunnels } from './outlet-text.ts';
+import { masquerading, onlyThroughTunnels, sourcing } from './outlet-text.ts';
 
 const bfdPort = '3784';
 const setSize = '65536';
@@ -81,6 +81,11 @@ function chainsOf(state: FirewallState): Chain[] {
         ...jump(state.account, iif(state), 'source'),
         ...onlyThroughTunnels(state, 'forward'),
       ],
+    },
+    {
+      name: 'sourcing',
+      hook: 'type route hook output priority raw',
+      rules: sourcing(state),
     },
     {
       name: 'outgoing',

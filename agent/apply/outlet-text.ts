@@ -19,7 +19,8 @@ export function onlyThroughTunnels({ killSwitch, tunnels }: FirewallState, hook:
   ];
   if (hook === 'forward') return [...free.map((rule) => `${out} ${rule}`), `${out} drop`];
   return [
-    `${out} meta mark ${String(mark)} accept`,
+    // With uplinks there is a number of theirs before it.
+    `${out} meta mark & 0xffff == ${String(mark)} accept`,
     `${out} udp sport 68 udp dport 67 accept`,
     `${out} udp sport 546 udp dport 547 accept`,
     `${out} icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept`,
@@ -31,6 +32,17 @@ export function onlyThroughTunnels({ killSwitch, tunnels }: FirewallState, hook:
     ...free.map((rule) => `${out} ${rule}`),
     `${out} drop`,
   ];
+}
+
+/**
+ * wireguard-go sends from where it was asked last, by that interface: also when its packets have another mark since. A changed source
+ * has the kernel look for the way again.
+ */
+export function sourcing({ sources }: FirewallState): string[] {
+  return sources.map(({ mark, address }) => {
+    const ip = familyOf(address) === 6 ? 'ip6' : 'ip';
+    return `meta mark ${String(mark)} ${ip} saddr != ${address} ${ip} saddr set ${address}`;
+  });
 }
 
 /** What came out of a tunnel leaves with the host's own address. */

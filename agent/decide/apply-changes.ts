@@ -5,6 +5,8 @@ import type { Prefix } from '#proto/model/address.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { Change } from './change.ts';
 import {
+  type GatewayRoute,
+  gatewayKey,
   type HostState,
   type PeerState,
   type RouteState,
@@ -41,6 +43,7 @@ class Draft {
   readonly #touched = new Map<string, TunnelDraft>();
   /** By slot, made of the base's routes when the first one changes. */
   #routes: Map<string, RouteState> | undefined;
+  readonly #gateways: Map<string, GatewayRoute>;
   readonly #rules: Map<string, RuleState>;
   #firewall: HostState['firewall'];
   readonly #sysctls: Map<string, string>;
@@ -48,6 +51,7 @@ class Draft {
   constructor(base: HostState) {
     this.#base = base;
     this.#interfaces = new Map(base.interfaces);
+    this.#gateways = new Map(base.gateways);
     this.#rules = new Map(base.rules);
     this.#firewall = base.firewall;
     this.#sysctls = new Map(base.sysctls);
@@ -62,6 +66,7 @@ class Draft {
       routes: this.#routes
         ? new Map([...this.#routes.values()].map((route) => [routeKey(route), route] as const))
         : this.#base.routes,
+      gateways: this.#gateways,
       rules: this.#rules,
       firewall: this.#firewall,
       sysctls: this.#sysctls,
@@ -108,6 +113,12 @@ class Draft {
         break;
       case 'remove-route':
         this.#removeRoute(change.route);
+        break;
+      case 'set-gateway':
+        this.#gateways.set(gatewayKey(change.to), change.to);
+        break;
+      case 'remove-gateway':
+        this.#gateways.delete(gatewayKey(change.gateway));
         break;
       case 'add-rule':
         this.#rules.set(ruleKey(change.rule), change.rule);

@@ -1,6 +1,6 @@
 // A change is data: what the executor does, what the log says, what --dry-run prints and what tests compare.
 import type { Prefix } from '#proto/model/address.ts';
-import type { FirewallState, PeerState, RouteState, RuleState, TunnelState } from './host.ts';
+import type { FirewallState, GatewayRoute, PeerState, RouteState, RuleState, TunnelState } from './host.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 
 export type Change =
@@ -27,6 +27,8 @@ export type Change =
   | { readonly kind: 'add-route'; readonly route: RouteState }
   | { readonly kind: 'replace-route'; readonly from: RouteState; readonly to: RouteState }
   | { readonly kind: 'remove-route'; readonly route: RouteState }
+  | { readonly kind: 'set-gateway'; readonly from: GatewayRoute | undefined; readonly to: GatewayRoute }
+  | { readonly kind: 'remove-gateway'; readonly gateway: GatewayRoute }
   | { readonly kind: 'add-rule'; readonly rule: RuleState }
   | { readonly kind: 'remove-rule'; readonly rule: RuleState }
   | { readonly kind: 'set-firewall'; readonly from: FirewallState | undefined; readonly to: FirewallState }
@@ -58,6 +60,10 @@ export function subjectOf(change: Change): string {
       return `${change.route.prefix} ${change.route.interfaces.join()}`;
     case 'replace-route':
       return `${change.to.prefix} ${change.to.interfaces.join()}`;
+    case 'set-gateway':
+      return gatewayText(change.to);
+    case 'remove-gateway':
+      return gatewayText(change.gateway);
     case 'add-rule':
     case 'remove-rule':
       return `${String(change.rule.priority)} table ${String(change.rule.table)} IPv${String(change.rule.family)}`;
@@ -88,10 +94,16 @@ export function interfaceOf(change: Change): string | undefined {
       return change.to.interfaces[0];
     case 'create-interface':
     case 'set-sysctl':
+    case 'set-gateway':
+    case 'remove-gateway':
     case 'add-rule':
     case 'remove-rule':
     case 'set-firewall':
     case 'remove-firewall':
       return undefined;
   }
+}
+
+function gatewayText({ prefix, via, interface: name, table }: GatewayRoute): string {
+  return `${prefix}${via === undefined ? '' : ` via ${via}`} ${name} table ${String(table)}`;
 }

@@ -6,6 +6,7 @@ import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import type { Instant, Milliseconds } from '#proto/model/time.ts';
 import type { PathId } from './event.ts';
 import { type AgentState, multipointName } from './state.ts';
+import { probeKey } from './uplinks.ts';
 
 export interface BfdSession {
   /** Link addresses of the own interface and of the other end's. */
@@ -31,9 +32,14 @@ export function desiredBfd(state: AgentState, now: Instant): ReadonlyMap<PathId,
       role,
     });
   };
+  const probes = [...state.interfaces.values()].filter(({ kind }) => kind === 'probe');
   for (const [node, path] of state.hubs) {
     const own = state.interfaces.get(path.interface)?.publicKey;
-    if (own && path.hub.publicKey && path.place !== 'none') add(`hub:${node}`, own, path.hub.publicKey, 'active');
+    if (!path.hub.publicKey || path.place === 'none') continue;
+    if (own) add(`hub:${node}`, own, path.hub.publicKey, 'active');
+    for (const { uplink = '', publicKey } of probes) {
+      if (publicKey) add(`uplink:${probeKey(node, uplink)}`, publicKey, path.hub.publicKey, 'active');
+    }
   }
   for (const [node, remote] of state.remotes) {
     const started = remote.rendezvous === undefined || remote.rendezvous.startAt <= now;
@@ -44,13 +50,13 @@ export function desiredBfd(state: AgentState, now: Instant): ReadonlyMap<PathId,
   for (const peer of state.hub.peers?.values() ?? []) {
     const known = knownSessions.get(peer);
     if (known?.hub === state.self.node && known.config === config && known.key === multipoint) {
-      if (known.session) sessions.set(known.path, known.session);
+      for (const [path, session] of known.sessions) sessions.set(path, session);
       continue;
     }
-    const path: PathId = `spoke:${peer.node}`;
-    const tunnel = peer.interfaces.find((own) => own.kind === 'hub-tunnel' && own.hub === state.self.node);
-    if (tunnel) add(path, multipoint, tunnel.publicKey, 'passive');
-    knownSessions.set(peer, { hub: state.self.node, config, key: multipoint, path, session: sessions.get(path) });
+    const paths = pathsTo(state.self.node, peer);
+    for (const [path, key] of paths) add(path, multipoint, key, 'passive');
+    const made = new Map([...paths.keys()].flatMap((path) => [[path, sessions.get(path) as BfdSession]] as const));
+    knownSessions.set(peer, { hub: state.self.node, config, key: multipoint, sessions: made });
   }
   return sessions;
 }
@@ -62,7 +68,16 @@ const knownSessions = new WeakMap<
     readonly hub: NodeId;
     readonly config: OverlayConfig;
     readonly key: PublicKey;
-    readonly path: PathId;
-    readonly session: BfdSession | undefined;
+    readonly sessions: ReadonlyMap<PathId, BfdSession>;
   }
 >();
+
+/** The interfaces of a spoke that a hub watches: its tunnel to this hub, and its probes. */
+function pathsTo(hub: NodeId, { node, interfaces }: HubPeer): ReadonlyMap<PathId, PublicKey> {
+  const paths = new Map<PathId, PublicKey>();
+  for (const own of interfaces) {
+    if (own.kind === 'probe') paths.set(`probe:${own.publicKey}`, own.publicKey);
+    else if (own.kind === 'hub-tunnel' && own.hub === hub) paths.set(`spoke:${node}`, own.publicKey);
+  }
+  return paths;
+}

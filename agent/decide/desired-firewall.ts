@@ -20,10 +20,10 @@ export function desiredFirewall(
   state: AgentState,
   config: OverlayConfig,
   tunnels: readonly string[],
-): Omit<FirewallState, 'killSwitch'> {
+): Omit<FirewallState, 'killSwitch' | 'sources'> {
   const multipoint = multipointName(state.self);
   const isHub = state.self.role === 'hub';
-  const hubTunnels = tunnels.filter((name) => name !== multipoint);
+  const hubTunnels = tunnels.filter((name) => state.interfaces.get(name)?.kind === 'hub-tunnel');
   return {
     indicate: isHub && config.phase === 3 ? tunnels : [],
     apart: isHub ? hubTunnels : [],

@@ -4,6 +4,7 @@ import type { Change } from './change.ts';
 import { formatFirewallState } from './firewall-state.ts';
 import {
   type FirewallState,
+  type GatewayRoute,
   type HostState,
   isInterfaceSysctl,
   type PeerState,
@@ -20,6 +21,7 @@ export function diff(observed: HostState, desired: HostState): Change[] {
     ...sysctlChanges(observed.sysctls, desired.sysctls),
     ...interfaceChanges(observed, desired),
     ...routeChanges(observed, desired),
+    ...gatewayChanges(observed.gateways, desired.gateways),
     ...ruleChanges(observed.rules, desired.rules),
     ...firewallChanges(observed.firewall, desired.firewall),
   ]);
@@ -87,6 +89,22 @@ function* routeChanges(observed: HostState, desired: HostState): Generator<Chang
   for (const route of old.values()) {
     if (route.interfaces.some((name) => desired.interfaces.has(name))) yield { kind: 'remove-route', route };
   }
+}
+
+function* gatewayChanges(
+  observed: ReadonlyMap<string, GatewayRoute>,
+  desired: ReadonlyMap<string, GatewayRoute>,
+): Generator<Change> {
+  for (const [key, to] of desired) {
+    const from = observed.get(key);
+    if (!from || !sameGateway(from, to)) yield { kind: 'set-gateway', from, to };
+  }
+  for (const [key, gateway] of observed) if (!desired.has(key)) yield { kind: 'remove-gateway', gateway };
+}
+
+function sameGateway(a: GatewayRoute, b: GatewayRoute): boolean {
+  // The kernel makes its own choice of a source where none is named, for IPv6 also in what it shows.
+  return a.interface === b.interface && a.via === b.via && (a.source === b.source || b.source === undefined);
 }
 
 function* ruleChanges(

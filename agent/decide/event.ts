@@ -10,9 +10,18 @@ import type { Instant } from '#proto/model/time.ts';
 import type { KernelRoute } from './kernel-routes.ts';
 import type { Pass } from './late.ts';
 import type { BfdState } from './state.ts';
+import type { UplinkSight } from './uplink-state.ts';
 
-/** A BFD session: a hub seen from a spoke, a spoke seen from its hub, or the other end of a shortcut. */
-export type PathId = `hub:${NodeId}` | `spoke:${NodeId}` | `direct:${NodeId}`;
+/**
+ * A BFD session: a hub seen from a spoke, by its tunnel or by one uplink (probeKey); a spoke seen from its hub, by its tunnel or by a
+ * probe; or the other end of a shortcut.
+ */
+export type PathId =
+  | `hub:${NodeId}`
+  | `uplink:${string}`
+  | `spoke:${NodeId}`
+  | `probe:${PublicKey}`
+  | `direct:${NodeId}`;
 
 export type Event =
   | { readonly kind: 'connected'; readonly endpoint: string }
@@ -26,6 +35,8 @@ export type Event =
   | { readonly kind: 'registries'; readonly endpoints: readonly Endpoint[] }
   /** agent.yaml was read again. */
   | { readonly kind: 'configured'; readonly routing: RoutingConfig; readonly exit: ExitConfig | undefined }
+  /** A look at the uplinks; those that have an interface. */
+  | { readonly kind: 'uplinks'; readonly sights: ReadonlyMap<string, UplinkSight> }
   /** A look at the kernel's routes. */
   | { readonly kind: 'kernel-routes'; readonly routes: readonly KernelRoute[] }
   | { readonly kind: 'bfd'; readonly path: PathId; readonly state: BfdState; readonly remoteState: BfdState }
@@ -72,6 +83,8 @@ export type Effect =
       readonly publicKey: PublicKey;
       readonly endpoint: Endpoint;
     }
+  /** The session with the registry has to be made anew: it is reached by another way. */
+  | { readonly kind: 'reconnect' }
   /** Send a BFD packet now. */
   | { readonly kind: 'kick'; readonly path: PathId }
   | { readonly kind: 'inspect-peers'; readonly interface: string }

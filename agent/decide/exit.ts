@@ -7,7 +7,7 @@ import { endpointAddress } from '#proto/model/endpoint.ts';
 import { mainTable } from '#proto/model/routing.ts';
 import type { RouteOrigin } from '#proto/model/route.ts';
 import type { OverlayConfig } from '#proto/model/session.ts';
-import { type KillSwitch, policyNumber, type RouteState, type RuleState } from './host.ts';
+import { type KillSwitch, policyNumber, type RouteState, type RuleState, ruleOf } from './host.ts';
 import { hubMetric } from './install.ts';
 import { announcedPrefixes } from './routing-state.ts';
 import { type AgentState, multipointName } from './state.ts';
@@ -93,9 +93,9 @@ function exitRules(state: AgentState, config: OverlayConfig, family: Family, num
   return [
     ...[...new Set(outside)]
       .filter((prefix) => familyOf(prefix) === family)
-      .map((to) => rule({ family, priority: number, to, table: mainTable })),
-    rule({ family, priority: number + 1, table: mainTable, noDefault: true }),
-    rule({ family, priority: number + 2, without: number, table: number }),
+      .map((to) => ruleOf({ family, priority: number + 5, to, table: mainTable })),
+    ruleOf({ family, priority: number + 6, table: mainTable, noDefault: true }),
+    ruleOf({ family, priority: number + 7, without: number, table: number }),
   ];
 }
 
@@ -114,8 +114,8 @@ function relay(state: AgentState, config: OverlayConfig): ExitHost {
   return {
     routes: families.map((family) => defaultRoute(config, family, from, number)),
     rules: families.flatMap((family) => [
-      rule({ family, priority: number + 3, from, table: mainTable, noDefault: true }),
-      rule({ family, priority: number + 4, from, table: number }),
+      ruleOf({ family, priority: number + 3, from, table: mainTable, noDefault: true }),
+      ruleOf({ family, priority: number + 4, from, table: number }),
     ]),
     mark: 0,
     killSwitch: undefined,
@@ -140,8 +140,4 @@ function defaultRoute(config: OverlayConfig, family: Family, name: string, table
 
 function familiesOf(config: OverlayConfig): Family[] {
   return config.address6 ? [4, 6] : [4];
-}
-
-function rule(settings: Pick<RuleState, 'family' | 'priority' | 'table'> & Partial<RuleState>): RuleState {
-  return { to: undefined, from: undefined, without: undefined, noDefault: false, ...settings };
 }

@@ -2,13 +2,13 @@
 // names of chains takes nft 6 ms however full our sets are; everything that could hold a comment takes it 300 ms when
 // they are. The version grows whenever the same values make other rules: a table of another version reads as none and is
 // made anew.
-import { parseAddress, parsePrefix, type Prefix } from '#proto/model/address.ts';
+import { type Address, parseAddress, parsePrefix, type Prefix } from '#proto/model/address.ts';
 import { endpointAddress, endpointOf, endpointPort } from '#proto/model/endpoint.ts';
 import { fail, ok, type Result } from '#proto/model/result.ts';
 import { seconds } from '#proto/model/time.ts';
 import type { FirewallState, KillSwitch } from './host.ts';
 
-const version = 'v7';
+const version = 'v8';
 const chainName = /^state(\d+)_(.*)$/;
 const chunkLength = 100;
 
@@ -28,6 +28,7 @@ export function formatFirewallState(state: FirewallState): string {
     formatPrefixes(state.reachable),
     state.tracked ? 'tracked' : '',
     formatNames(state.masquerade.map(toHex)),
+    formatNumbered(state.sources.map(({ mark, address }) => [address, mark])),
     ...formatKillSwitch(state.killSwitch),
   ]
     .join('_')
@@ -56,7 +57,7 @@ export function parseStateChains(chains: Iterable<string>): Result<FirewallState
 function parseFirewallState(text: string): Result<FirewallState> {
   const [found, indicate, apart, notice, group, again, account, idle, tunnels, link, reachable, ...more] =
     text.split('_');
-  const [tracked, masquerade, mark, registries, direct, ...rest] = more;
+  const [tracked, masquerade, sources, mark, registries, direct, ...rest] = more;
   const linkPrefix = parseFormatted(link ?? '');
   const numbers = [group, again, idle].map(Number);
   if (found !== version || rest.length > 0 || !linkPrefix.ok || !numbers.every((number) => Number.isFinite(number))) {
@@ -75,6 +76,7 @@ function parseFirewallState(text: string): Result<FirewallState> {
     reachable: parsePrefixes(reachable),
     tracked: tracked === 'tracked',
     masquerade: parseNames(masquerade).map(fromHex),
+    sources: parseNumbered(sources).map(([address, number]) => ({ mark: number, address })),
     killSwitch: parseKillSwitch(mark, registries, direct),
   });
 }
@@ -82,20 +84,28 @@ function parseFirewallState(text: string): Result<FirewallState> {
 function formatKillSwitch(killSwitch: KillSwitch | undefined): string[] {
   if (!killSwitch) return ['', '', ''];
   const { mark, registries, direct } = killSwitch;
-  const places = registries.map((endpoint) => `${endpointAddress(endpoint)}+${String(endpointPort(endpoint))}`);
-  return [String(mark), places.sort().join('-').replaceAll(':', 'x').replaceAll('+', '.p'), formatPrefixes(direct)];
+  const places = registries.map((endpoint) => [endpointAddress(endpoint), endpointPort(endpoint)] as const);
+  return [String(mark), formatNumbered(places), formatPrefixes(direct)];
 }
 
 function parseKillSwitch(mark = '', registries = '', direct = ''): KillSwitch | undefined {
   if (mark === '') return undefined;
-  const endpoints = registries
-    .split('-')
-    .map((word) => /^(.*)\.p(\d+)$/.exec(word))
-    .flatMap((match) => {
-      const address = parseAddress((match?.[1] ?? '').replaceAll('x', ':'));
-      return address.ok ? [endpointOf(address.value, Number(match?.[2]))] : [];
-    });
+  const endpoints = parseNumbered(registries).map(([address, port]) => endpointOf(address, port));
   return { mark: Number(mark), registries: endpoints, direct: parsePrefixes(direct) };
+}
+
+/** Addresses, each with a number. */
+function formatNumbered(pairs: readonly (readonly [Address, number])[]): string {
+  const words = pairs.map(([address, number]) => `${address}.p${String(number)}`);
+  return words.sort().join('-').replaceAll(':', 'x');
+}
+
+function parseNumbered(text = ''): [Address, number][] {
+  return text.split('-').flatMap((word): [Address, number][] => {
+    const [, address = '', number] = /^(.*)\.p(\d+)$/.exec(word) ?? [];
+    const parsed = parseAddress(address.replaceAll('x', ':'));
+    return parsed.ok ? [[parsed.value, Number(number)]] : [];
+  });
 }
 
 function formatPrefixes(prefixes: readonly Prefix[]): string {

@@ -15,6 +15,8 @@ export interface HostState {
   readonly unreadable?: ReadonlySet<string>;
   /** Routes with our protocol number that leave by an interface of ours, by routeKey. */
   readonly routes: ReadonlyMap<string, RouteState>;
+  /** Routes with our protocol number in the tables of our uplinks, by gatewayKey. */
+  readonly gateways: ReadonlyMap<string, GatewayRoute>;
   /** Routing rules with our protocol number and one of our priorities, by ruleKey. */
   readonly rules: ReadonlyMap<string, RuleState>;
   /** Our nftables table; absent when there is none. */
@@ -26,6 +28,7 @@ export interface HostState {
 export const nothing: HostState = {
   interfaces: new Map(),
   routes: new Map(),
+  gateways: new Map(),
   rules: new Map(),
   firewall: undefined,
   sysctls: new Map(),
@@ -67,6 +70,17 @@ export interface RouteState {
   readonly table: number;
 }
 
+/** A route by an interface of the host, for the packets of tunnels that leave by it. */
+export interface GatewayRoute {
+  readonly prefix: Prefix;
+  readonly interface: string;
+  readonly via: Address | undefined;
+  /** The gateway is there though no route says so. */
+  readonly onlink: boolean;
+  readonly source: Address | undefined;
+  readonly table: number;
+}
+
 /** A routing rule (ip-rule(8)). */
 export interface RuleState {
   readonly family: Family;
@@ -75,9 +89,13 @@ export interface RuleState {
   readonly to: Prefix | undefined;
   /** Only what came in by it. */
   readonly from: string | undefined;
+  /** Only what has this source. */
+  readonly source: Prefix | undefined;
+  /** Only what has this mark. */
+  readonly mark: number | undefined;
   /** Only what does not have this mark. */
   readonly without: number | undefined;
-  readonly table: number;
+  readonly table: number | 'unreachable';
   /** The table's default routes do not count. */
   readonly noDefault: boolean;
 }
@@ -108,8 +126,15 @@ export interface FirewallState {
   readonly masquerade: readonly string[];
   /** Nothing leaves but by a tunnel; absent: anything may. */
   readonly killSwitch: KillSwitch | undefined;
+  /** What leaves with this mark comes from that address, whatever WireGuard remembers of where it was asked last. */
+  readonly sources: readonly MarkedSource[];
   /** Where link addresses are: never counted as use, and spoken to by BFD only over a tunnel. */
   readonly linkPrefix: Prefix;
+}
+
+export interface MarkedSource {
+  readonly mark: number;
+  readonly address: Address;
 }
 
 /** What leaves past the tunnels though nothing should. */
@@ -131,12 +156,24 @@ export function routeKey(route: RouteState): string {
   return `${route.prefix} ${route.interfaces.join()} ${String(kernelMetric(route))} ${String(route.table)}`;
 }
 
-export function ruleKey({ family, priority, to, from, without, table, noDefault }: RuleState): string {
-  return [family, priority, to, from, without, table, noDefault].join(' ');
+/** One route a prefix. */
+export function gatewayKey({ prefix, table }: GatewayRoute): string {
+  return `${prefix} ${String(table)}`;
+}
+
+export function ruleOf(settings: Pick<RuleState, 'family' | 'priority' | 'table'> & Partial<RuleState>): RuleState {
+  const any = { to: undefined, from: undefined, source: undefined, mark: undefined, without: undefined };
+  return { ...any, noDefault: false, ...settings };
+}
+
+export function ruleKey(rule: RuleState): string {
+  const { family, priority, to, from, source, mark, without, table, noDefault } = rule;
+  return [family, priority, to, from, source, mark, without, table, noDefault].join(' ');
 }
 
 /**
- * The number of our own routing table, of our mark, and the first of our ten priorities of rules. Two agents in one network
+ * The number of our own routing table, of our mark, and the first of our ten priorities of rules: those of uplinks, of hubs that pass
+ * on to an exit, of a full tunnel. Two agents in one network
  * namespace have different interface prefixes, and most likely different numbers.
  */
 export function policyNumber(interfacePrefix: string): number {
@@ -144,6 +181,11 @@ export function policyNumber(interfacePrefix: string): number {
   let hash = 7;
   for (const character of interfacePrefix) hash = (hash * 31 + character.charCodeAt(0)) % 1999;
   return 11_000 + 10 * hash;
+}
+
+/** The tables of uplinks are those of our number with something before it. */
+export function isUplinkTable(interfacePrefix: string, table: number): boolean {
+  return table > 0xffff && (table & 0xffff) === policyNumber(interfacePrefix);
 }
 
 export function isOwnPriority(interfacePrefix: string, priority: number): boolean {
@@ -156,9 +198,9 @@ function kernelMetric(route: RouteState): number {
   return route.metric === 0 && familyOf(route.prefix) === 6 ? 1024 : route.metric;
 }
 
-/** Our interfaces are the prefix and 0 (multipoint), or the prefix, "-h" and a number (hub tunnels). */
+/** Our interfaces are the prefix and 0 (multipoint), or the prefix, "-h" (hub tunnels) or "-u" (probes of uplinks), and a number. */
 export function isOwnInterface(interfacePrefix: string, name: string): boolean {
-  return name.startsWith(interfacePrefix) && /^(0|-h[1-9]\d*)$/.test(name.slice(interfacePrefix.length));
+  return name.startsWith(interfacePrefix) && /^(0|-[hu][1-9]\d*)$/.test(name.slice(interfacePrefix.length));
 }
 
 /** A tunnel that is up and has no port found the wanted one taken. Without a key it is only half made. */

@@ -1,8 +1,10 @@
-// Which WireGuard interfaces a node has: the multipoint interface, and one tunnel a hub, on a hub one for each other hub.
+// Which WireGuard interfaces a node has: the multipoint interface, and one tunnel a hub, on a hub one for each other hub; on a spoke a
+// probe for each of several uplinks.
 import type { NodeId } from '#proto/model/names.ts';
 import type { OverlayConfig } from '#proto/model/session.ts';
 import type { Turn } from './event.ts';
 import { type AgentState, multipointName, type OwnInterface } from './state.ts';
+import { isProbed } from './uplinks.ts';
 
 /** Interfaces for this overlay; a hub keeps its tunnel's name for as long as it is a hub. Asks for the keys that are missing. */
 export function ownInterfaces(state: AgentState, config: OverlayConfig, turn: Turn): ReadonlyMap<string, OwnInterface> {
@@ -14,6 +16,7 @@ export function ownInterfaces(state: AgentState, config: OverlayConfig, turn: Tu
     name: multipoint,
     kind: 'multipoint',
     hub: undefined,
+    uplink: undefined,
     // The configured port, if there is one, also when another was used before.
     listenPort: self.listenPort ?? known?.listenPort ?? randomPort(turn),
     publicKey: known?.publicKey,
@@ -27,10 +30,19 @@ export function ownInterfaces(state: AgentState, config: OverlayConfig, turn: Tu
         name,
         kind: 'hub-tunnel',
         hub: hub.node,
+        uplink: undefined,
         listenPort: randomPort(turn),
         publicKey: undefined,
       },
     );
+  }
+  if (isProbed(self)) {
+    self.uplinks.forEach(({ name: uplink }, index) => {
+      const name = `${self.interfacePrefix}-u${String(index + 1)}`;
+      const existing = state.interfaces.get(name);
+      const { listenPort, publicKey } = existing ?? { listenPort: randomPort(turn), publicKey: undefined };
+      next.set(name, { name, kind: 'probe', hub: undefined, uplink, listenPort, publicKey });
+    });
   }
   for (const own of next.values()) {
     if (own.publicKey === undefined) turn.effects.push({ kind: 'make-key', interface: own.name });

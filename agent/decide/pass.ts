@@ -14,6 +14,7 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
     a.routing.registries === b.routing.registries &&
     a.routing.announcements === b.routing.announcements &&
     a.interfaces === b.interfaces &&
+    a.uplinks === b.uplinks &&
     a.hubs === b.hubs &&
     a.activeHub === b.activeHub &&
     a.sharing === b.sharing &&
@@ -41,6 +42,8 @@ export function keepUnreadable(observed: HostState, last: HostState | undefined)
  * as it is, and one that does not answer is not asked for anything.
  */
 export function isSafe(state: AgentState, picture: HostState, change: Change): boolean {
+  // How the host leaves for the world is not known yet.
+  if (change.kind === 'remove-gateway' && state.self.uplinks.length > 0 && !state.uplinks.sights) return false;
   if (isForWireguard(change) && picture.unreadable?.has(interfaceOf(change) ?? '')) return false;
   if (change.kind === 'delete-interface') {
     const own = state.interfaces.get(change.name);

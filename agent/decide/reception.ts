@@ -1,5 +1,10 @@
 import type { Instant } from '#proto/model/time.ts';
-import type { Reception } from './state.ts';
+
+/** Evidence that packets arrive from a peer, whatever BFD says. */
+export interface Reception {
+  readonly bytes: number;
+  readonly changedAt: Instant;
+}
 
 /**
  * Folds a look at a peer's received bytes into what is known. `arrived` says whether something came since the last look, or

@@ -124,11 +124,18 @@ export function forgetRegistration(state: AgentState): AgentState {
   };
 }
 
+/** From which the multipoint interface sends. */
+function ownAddresses({ self, uplinks, localAddresses }: AgentState): readonly Address[] {
+  if (self.uplinks.length === 0) return localAddresses;
+  const place = uplinks.places.get(multipointName(self));
+  return (place && uplinks.sights?.get(place.uplink)?.addresses) ?? [];
+}
+
 /** The endpoints that the multipoint interface claims. */
 export function claimedEndpoints(state: AgentState): readonly Endpoint[] {
   const port = state.interfaces.get(multipointName(state.self))?.listenPort;
   if (state.self.role === 'hub' || port === undefined) return state.self.endpoints;
-  return state.localAddresses.map((address) => endpointOf(address, port));
+  return ownAddresses(state).map((address) => endpointOf(address, port));
 }
 
 export function registrationNak(code: number): string {

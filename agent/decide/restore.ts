@@ -42,6 +42,8 @@ export interface Saved {
   readonly registries: readonly Endpoint[];
   /** Of a hub. */
   readonly carriers: readonly (readonly [Prefix, NodeId])[];
+  /** The name of each tunnel, and of the uplink by which it leaves. */
+  readonly uplinks: readonly (readonly [string, string])[];
 }
 
 export interface SavedShortcut {
@@ -64,6 +66,7 @@ export function restore(self: Self, saved: Saved, turn: Turn): AgentState {
     interfaces: new Map(usable ? saved.interfaces.map((own) => [own.name, own]) : []),
     activeHub: saved.activeHub,
     routing: { ...fresh.routing, registries: saved.registries },
+    uplinks: { ...fresh.uplinks, places: placesOf(self, usable ? saved.uplinks : [], turn) },
     learned: saved.routes && new Map(saved.routes.map((route) => [route.prefix, route])),
     hub: {
       ...fresh.hub,
@@ -102,6 +105,15 @@ function openedBefore(state: AgentState, saved: Saved, config: OverlayConfig, tu
   return open;
 }
 
+/** Uplinks that are still configured. */
+function placesOf({ uplinks }: Self, saved: Saved['uplinks'], { now }: Turn): AgentState['uplinks']['places'] {
+  return new Map(
+    saved
+      .filter(([, uplink]) => uplinks.some(({ name }) => name === uplink))
+      .map(([name, uplink]) => [name, { uplink, since: now, trials: 0, next: undefined }]),
+  );
+}
+
 /** Whether both states are saved the same for certain. */
 export function sameSaved(a: AgentState, b: AgentState): boolean {
   return (
@@ -109,6 +121,7 @@ export function sameSaved(a: AgentState, b: AgentState): boolean {
     a.activeHub === b.activeHub &&
     (a.hubs === b.hubs || openTunnels(a).join() === openTunnels(b).join()) &&
     a.interfaces === b.interfaces &&
+    a.uplinks.places === b.uplinks.places &&
     a.nextRequestId === b.nextRequestId &&
     a.shortcuts === b.shortcuts &&
     a.remotes === b.remotes &&
@@ -137,6 +150,9 @@ export function save(state: AgentState): Saved {
     registries: state.routing.registries,
     routes: state.learned && [...state.learned.values()],
     carriers: [...state.hub.carriers],
+    uplinks: [...state.uplinks.places].flatMap(([name, { uplink }]) =>
+      state.interfaces.has(name) ? [[name, uplink] as const] : [],
+    ),
   };
 }
 

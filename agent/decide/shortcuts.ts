@@ -84,7 +84,8 @@ function isFit(state: AgentState, prefix: Prefix): boolean {
   if (!config || !isRouted(state, prefix)) return false;
   for (const own of announcedPrefixes(state.routing)) if (overlaps(own, prefix)) return false;
   const hubs = config.hubs.flatMap((hub) => hub.endpoints.map(endpointAddress));
-  const forbidden = [config.address, config.address6, ...state.localAddresses, ...hubs];
+  const uplinks = [...(state.uplinks.sights?.values() ?? [])].flatMap(({ addresses }) => addresses);
+  const forbidden = [config.address, config.address6, ...state.localAddresses, ...uplinks, ...hubs];
   return !forbidden.some((address) => address !== undefined && containsAddress(prefix, address));
 }
 

@@ -10,9 +10,12 @@ import type { LearnedRoute } from '#proto/model/route.ts';
 import type { ExitConfig, RoutingConfig } from '#proto/model/routing.ts';
 import type { HubConfig, OverlayConfig } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
+import type { UplinkConfig } from '#proto/model/uplink.ts';
 import type { RendezvousProgress, Search } from './attempt.ts';
 import { type HubState, initialHub } from './hub-state.ts';
+import type { Reception } from './reception.ts';
 import { initialRouting, type RoutingState } from './routing-state.ts';
+import { initialUplinks, type UplinkState } from './uplink-state.ts';
 
 /** What agent.yaml says. */
 export interface Self {
@@ -31,6 +34,7 @@ export interface Self {
   readonly exit: ExitConfig | undefined;
   /** Of the tunnel interfaces; absent: as the overlay says. */
   readonly mtu: number | undefined;
+  readonly uplinks: readonly UplinkConfig[];
 }
 
 export interface AgentState {
@@ -62,6 +66,7 @@ export interface AgentState {
   readonly shortcuts: ReadonlyMap<Prefix, Shortcut>;
   readonly remotes: ReadonlyMap<NodeId, Remote>;
   readonly nextActivityAt: Instant | undefined;
+  readonly uplinks: UplinkState;
   /** Hubs. */
   readonly hub: HubState;
 }
@@ -71,6 +76,8 @@ export interface OwnInterface {
   readonly kind: InterfaceKind;
   /** Hub tunnels only. */
   readonly hub: NodeId | undefined;
+  /** Probes only: the name of the uplink. */
+  readonly uplink: string | undefined;
   readonly listenPort: number;
   /** Absent until the shell has made the key. */
   readonly publicKey: PublicKey | undefined;
@@ -93,12 +100,6 @@ export interface Registration {
 }
 
 export type BfdState = 'admin-down' | 'down' | 'init' | 'up';
-
-/** Evidence that packets arrive from a peer, whatever BFD says. */
-export interface Reception {
-  readonly bytes: number;
-  readonly changedAt: Instant;
-}
 
 /** One of those by which traffic may go; a tunnel with BFD alone; no tunnel. */
 export type HubPlace = 'connected' | 'probed' | 'none';
@@ -211,6 +212,7 @@ export function initialState(self: Self): AgentState {
     shortcuts: new Map(),
     remotes: new Map(),
     nextActivityAt: undefined,
+    uplinks: initialUplinks,
     hub: initialHub,
   };
 }

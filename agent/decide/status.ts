@@ -8,6 +8,7 @@ import type { Instant } from '#proto/model/time.ts';
 import { type CacheEntry, cacheOf } from './cache.ts';
 import type { PathId } from './event.ts';
 import { carryingHubs } from './load-sharing.ts';
+import { uplinkFaults, type UplinkStatus, uplinkStatus } from './uplink-status.ts';
 import { routingFaults, type RoutingStatus, routingStatus } from './routing-status.ts';
 import {
   type AgentState,
@@ -42,6 +43,8 @@ export interface Status {
   readonly registry: RegistryStatus;
   readonly registration: { readonly observedEndpoint: string | null; readonly refused: readonly string[] };
   readonly hubs: readonly HubStatus[];
+  /** As in agent.yaml. */
+  readonly uplinks: readonly UplinkStatus[];
   readonly peers: readonly PeerStatus[];
   readonly shortcuts: readonly ShortcutStatus[];
   /** All that is known, asked or refused of any prefix. */
@@ -69,6 +72,8 @@ export interface HubStatus {
   readonly state: 'up' | 'probe' | 'down';
   readonly active: boolean;
   readonly rttMs: number | null;
+  /** By which its packets leave; null: as the host's routes say. */
+  readonly uplink: string | null;
   readonly interface: string;
   /** Where its packets go; null until it has registered once. */
   readonly endpoint: string | null;
@@ -127,6 +132,7 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
     },
     registration: { observedEndpoint: registration.observedEndpoint ?? null, refused: registration.refused },
     hubs: [...state.hubs.values()].map((path) => hubStatus(state, path, readings)),
+    uplinks: uplinkStatus(state, readings.paths),
     peers: [
       ...remotes.map((remote) => remoteStatus(remote, readings)),
       ...resolving(state),
@@ -146,7 +152,7 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
         listenPort: own.listenPort,
       })),
     routing: routingStatus(state),
-    faults: [...readings.faults, ...routingFaults(state)],
+    faults: [...readings.faults, ...routingFaults(state), ...uplinkFaults(state)],
     counters: readings.counters,
   };
 }
@@ -162,6 +168,7 @@ function hubStatus(state: AgentState, path: HubPath, readings: Readings): HubSta
     state: hubStates[path.place],
     active: carryingHubs(state).includes(path),
     rttMs: readings.paths.get(`hub:${path.hub.node}`)?.rttMs ?? null,
+    uplink: state.uplinks.places.get(path.interface)?.uplink ?? null,
     interface: path.interface,
     endpoint: path.hub.endpoints[0] ?? null,
   };

@@ -27,6 +27,7 @@ import {
 import { sawRoutes, tickAnnounced } from './announcing.ts';
 import { dropShortcuts, dropUnfit } from './shortcuts.ts';
 import { chooseTransit, reached } from './transit.ts';
+import { chooseUplinks, probeBfd, sawUplinks } from './uplink-choice.ts';
 import { type AgentState, type HubPath, initialState, multipointName, type Remote, withEntry } from './state.ts';
 
 export function step(state: AgentState, event: Event, turn: Turn): AgentState {
@@ -70,6 +71,8 @@ export function handle(state: AgentState, event: Event, turn: Turn): AgentState 
     case 'configured':
       note(turn, 'configured anew', { exit: event.exit?.via });
       return { ...state, self: { ...state.self, routing: event.routing, exit: event.exit } };
+    case 'uplinks':
+      return dropUnfit(sawUplinks(state, event.sights, turn), turn);
     case 'kernel-routes':
       return sawRoutes(state, event.routes);
     case 'bfd':
@@ -111,6 +114,7 @@ function tick(state: AgentState, turn: Turn): AgentState {
   if (state.revoked !== undefined) return state;
   const parts = [
     announceAnew,
+    chooseUplinks,
     chooseHubs,
     inspectHubs,
     tickRemotes,
@@ -145,6 +149,10 @@ function connected(state: AgentState, endpoint: string, turn: Turn): AgentState 
 function bfd(state: AgentState, event: Extract<Event, { kind: 'bfd' }>, turn: Turn): AgentState {
   const [kind, node] = splitPath(event.path);
   switch (kind) {
+    case 'uplink':
+      return probeBfd(state, node, event.state, turn);
+    case 'probe':
+      return state;
     case 'hub':
       return hubBfd(state, node, event.state, turn);
     case 'direct':
@@ -154,9 +162,11 @@ function bfd(state: AgentState, event: Extract<Event, { kind: 'bfd' }>, turn: Tu
   }
 }
 
-function splitPath(path: Extract<Event, { kind: 'bfd' }>['path']): ['hub' | 'spoke' | 'direct', never] {
+type PathKind = 'hub' | 'uplink' | 'spoke' | 'probe' | 'direct';
+
+function splitPath(path: Extract<Event, { kind: 'bfd' }>['path']): [PathKind, never] {
   const colon = path.indexOf(':');
-  return [path.slice(0, colon) as 'hub' | 'spoke' | 'direct', path.slice(colon + 1) as never];
+  return [path.slice(0, colon) as PathKind, path.slice(colon + 1) as never];
 }
 
 function message(state: AgentState, received: RegistryMessage, turn: Turn): AgentState {

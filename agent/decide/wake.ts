@@ -12,6 +12,7 @@ export function nextWake(state: AgentState, now: Instant): Instant | undefined {
     state.hub.beyondOf.length === 0 ? state.hub.settledAt : undefined,
     state.hubChoiceAt,
     state.routing.nextAt,
+    state.uplinks.nextAt,
   ];
   if (state.connectedTo !== undefined) moments.push(state.registration.nextAt);
   for (const path of state.hubs.values()) moments.push(path.repairAt);

@@ -31,6 +31,8 @@ export interface Session {
   run(signal: AbortSignal, handlers: SessionHandlers): Promise<void>;
   /** False: not connected, or the queue is full and the session ends; the message is dropped. */
   send(message: NodeMessage): boolean;
+  /** Connects anew, as the way to the registry is another one now. */
+  readonly reconnect: () => void;
   /** Connects anew, with this identity from now on. */
   replaceIdentity(identity: ClientIdentity): void;
 }

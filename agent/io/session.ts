@@ -135,6 +135,9 @@ export function createSession(options: SessionOptions): Session {
   return {
     run,
     send: (message) => sendNow?.(message) ?? false,
+    reconnect() {
+      attempt.abort();
+    },
     replaceIdentity(renewed) {
       identity = renewed;
       attempt.abort();

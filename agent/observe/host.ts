@@ -21,14 +21,14 @@ export interface ObserveHost {
 /** Everything on this host that is ours. One moment's picture but for what changes while it is taken. */
 export async function observeHost(options: ObserveHost): Promise<HostState> {
   const { run, interfacePrefix } = options;
-  const [tunnels, routes, rules, firewall, sysctls] = await Promise.all([
+  const [tunnels, ways, rules, firewall, sysctls] = await Promise.all([
     observeTunnels(run, interfacePrefix),
     observeRoutes(run, interfacePrefix),
     observeRules(run, interfacePrefix),
     observeFirewall(run, firewallTable(interfacePrefix)),
     observeSysctls(options.desiredSysctls.keys(), options.readSysctl),
   ]);
-  return { ...tunnels, routes, rules, firewall, sysctls };
+  return { ...tunnels, ...ways, rules, firewall, sysctls };
 }
 
 async function observeTunnels(

@@ -19,17 +19,27 @@ export function parseRules(json: string, family: Family, interfacePrefix: string
     .map((entry) => ({
       family,
       priority: count(entry['priority']),
-      to: destinationOf(entry, family),
+      to: prefixIn(entry, 'dst', family),
       from: 'iif' in entry ? text(entry['iif']) : undefined,
-      without: 'not' in entry && 'fwmark' in entry ? Number(text(entry['fwmark'])) : undefined,
-      table: Number(text(entry['table'])),
+      source: prefixIn(entry, 'src', family),
+      mark: 'not' in entry ? undefined : markOf(entry),
+      without: 'not' in entry ? markOf(entry) : undefined,
+      table: entry['action'] === unreachable ? 'unreachable' : Number(text(entry['table'])),
       noDefault: entry['suppress_prefixlen'] === 0,
     }));
 }
 
-function destinationOf(entry: JsonObject, family: Family): Prefix | undefined {
-  if (!('dst' in entry)) return undefined;
-  const length = 'dstlen' in entry ? count(entry['dstlen']) : addressBits(family);
-  const prefix = parsePrefix(`${text(entry['dst'])}/${String(length)}`);
+/** FR_ACT_UNREACHABLE, as `ip -N` prints it. */
+const unreachable = '7';
+
+function markOf(entry: JsonObject): number | undefined {
+  return 'fwmark' in entry ? Number(text(entry['fwmark'])) : undefined;
+}
+
+/** Of a rule for all sources `ip` says so. */
+function prefixIn(entry: JsonObject, end: 'src' | 'dst', family: Family): Prefix | undefined {
+  if (!(end in entry) || entry[end] === 'all') return undefined;
+  const length = `${end}len` in entry ? count(entry[`${end}len`]) : addressBits(family);
+  const prefix = parsePrefix(`${text(entry[end])}/${String(length)}`);
   return prefix.ok ? prefix.value : undefined;
 }

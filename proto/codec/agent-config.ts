@@ -12,7 +12,9 @@ import {
 } from '#proto/model/names.ts';
 import type { Result } from '#proto/model/result.ts';
 import { defaultRouting, type ExitConfig, type RoutingConfig } from '#proto/model/routing.ts';
+import type { UplinkConfig } from '#proto/model/uplink.ts';
 import { exitSchema, formatRouting, routingSchema } from './routing-config.ts';
+import { uplinksSchema } from './uplink-config.ts';
 import { formatYaml, hostPort, parseYaml, prefix, text, withEntry } from './yaml-file.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -41,6 +43,8 @@ export interface AgentConfig {
   readonly mtu: number | undefined;
   readonly routing: RoutingConfig;
   readonly exit: ExitConfig | undefined;
+  /** None: packets leave as the host's routes say. */
+  readonly uplinks: readonly UplinkConfig[];
 }
 
 const port = z.int().min(1).max(65_535).optional();
@@ -64,6 +68,7 @@ const schema = z
     mtu: z.int().min(1280, 'is under 1280, the least for IPv6').max(65_535).optional(),
     routing: routingSchema.optional(),
     exit: exitSchema.optional(),
+    uplinks: uplinksSchema.default([]),
   })
   .superRefine((config, context) => {
     const issue = (path: string[], message: string): void => {
@@ -74,6 +79,9 @@ const schema = z
     }
     if (config.node.role === 'hub' && config.exit !== undefined) {
       issue(['exit'], 'a hub sends nothing through an exit: it may be one');
+    }
+    if (config.node.role === 'hub' && config.uplinks.length > 0) {
+      issue(['uplinks'], 'are of spokes: a hub answers from where it is asked');
     }
     if (config.node.role === 'hub' && config.endpoints.length === 0) {
       issue(['endpoints'], 'a hub needs at least one public endpoint');
@@ -95,5 +103,6 @@ export function withExit(source: string, exit: ExitConfig | undefined): Result<s
 }
 
 export function formatAgentConfig(config: AgentConfig): string {
-  return formatYaml({ ...config, routing: formatRouting(config.routing) });
+  const uplinks = config.uplinks.length === 0 ? undefined : config.uplinks;
+  return formatYaml({ ...config, uplinks, routing: formatRouting(config.routing) });
 }

@@ -22,7 +22,7 @@ import { prefix, text } from './yaml-file.ts';
 const numberOrName = z.union([z.string(), z.int().transform(String)], 'is a name or a number');
 const table = numberOrName.pipe(text(parseTable));
 const preference = z.int().min(0).max(255).default(0);
-const interfaceName = z.string().regex(/^[A-Za-z0-9._@+-]{1,15}$/, 'is not the name of an interface');
+export const interfaceName = z.string().regex(/^[A-Za-z0-9._@+-]{1,15}$/, 'is not the name of an interface');
 const interfaces = z.union([interfaceName.transform((name) => [name]), z.array(interfaceName)]).default([]);
 const announced = prefix.superRefine((value, context) => {
   const checked = checkAnnounced(value);

@@ -20,7 +20,7 @@ import type { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
 const targetFlag = { nat: 1, address6: 2 } as const;
-const kinds = { multipoint: 1, 'hub-tunnel': 2 } as const;
+const kinds = { multipoint: 1, 'hub-tunnel': 2, probe: 3 } as const;
 /** Milliseconds; those of the gRPC messages. */
 const longestSpan = 60_000;
 
@@ -89,10 +89,10 @@ function isSpan(whole: number, least: number): boolean {
   return whole >= least && whole <= longestSpan;
 }
 
-/** Kind (1 multipoint, 2 hub tunnel), key, the hub's node id for a hub tunnel, endpoints. */
+/** Kind (1 multipoint, 2 hub tunnel, 3 probe), key, the hub's node id for a hub tunnel, endpoints. */
 export function writeInterface(writer: Writer, one: NodeInterface): void {
   if ((one.kind === 'hub-tunnel') !== (one.hub !== undefined)) {
-    writer.fail('a hub tunnel names its hub, a multipoint interface none');
+    writer.fail('a hub tunnel names its hub, another interface none');
   }
   writer.u8(kinds[one.kind], 'kind');
   writer.octets(publicKeyBytes(one.publicKey));
@@ -103,10 +103,11 @@ export function writeInterface(writer: Writer, one: NodeInterface): void {
 export function readInterface(reader: Reader): NodeInterface | undefined {
   const { offset } = reader;
   const number = reader.u8();
-  if (number !== kinds.multipoint && number !== kinds['hub-tunnel']) {
-    reader.fail(`${String(number)} is not a kind of interface: 1 or 2`, offset);
+  const kind = (['multipoint', 'hub-tunnel', 'probe'] as const).find((one) => kinds[one] === number);
+  if (kind === undefined) {
+    reader.fail(`${String(number)} is not a kind of interface: 1 to 3`, offset);
+    return undefined;
   }
-  const kind = number === kinds.multipoint ? 'multipoint' : 'hub-tunnel';
   const publicKey = readKey(reader);
   const hub = kind === 'hub-tunnel' ? readNodeId(reader) : undefined;
   const endpoints = readEndpoints(reader);

@@ -8,6 +8,18 @@ const optionalNumber = z.number().nullish();
 const counts = z.record(z.string(), z.number());
 const tally = z.object({ messages: counts, naks: z.record(z.string(), counts), errors: counts });
 
+const uplink = z.object({
+  name: z.string(),
+  interface: optionalText,
+  priority: z.number(),
+  state: z.string(),
+  active: z.boolean(),
+  hubs: z.array(z.string()),
+  addresses: z.array(z.string()),
+  gateway: optionalText,
+  rttMs: optionalNumber,
+});
+
 /** The fields of the agent's status that are shown as text. More may come, and `-o json` passes them on. */
 const statusShape = z.object({
   node: z.string(),
@@ -28,10 +40,12 @@ const statusShape = z.object({
       state: z.string(),
       active: z.boolean(),
       rttMs: optionalNumber,
+      uplink: optionalText,
       interface: optionalText,
       endpoint: optionalText,
     }),
   ),
+  uplinks: z.array(uplink).optional(),
   peers: z.array(
     z.object({
       node: z.string(),

@@ -22,7 +22,15 @@ export function addStatus(program: Command, io: Io): void {
 
 export function statusText(data: unknown): string {
   const status = agentView(data);
-  const sections = [head(status), hubs(status), peers(status), shortcuts(status), routes(status), interfaces(status)];
+  const sections = [
+    head(status),
+    hubs(status),
+    uplinks(status),
+    peers(status),
+    shortcuts(status),
+    routes(status),
+    interfaces(status),
+  ];
   return sections.filter((section) => section !== '').join('\n');
 }
 
@@ -41,9 +49,11 @@ function head(status: AgentView): string {
   return `${lines.join('\n')}\n`;
 }
 
+type HubView = AgentView['hubs'][number];
+
 function hubs(status: AgentView): string {
   if (status.hubs.length === 0) return '';
-  return formatTable<AgentView['hubs'][number]>(
+  return formatTable<HubView>(
     [
       { title: 'HUB', text: ({ node }) => node },
       { title: 'ADDRESS', text: ({ address }) => address },
@@ -52,8 +62,26 @@ function hubs(status: AgentView): string {
       { title: 'ACTIVE', text: ({ active }) => (active ? 'yes' : 'no') },
       { title: 'RTT', text: ({ rttMs }) => formatRtt(rttMs), right: true },
       { title: 'INTERFACE', text: (hub) => hub.interface ?? '' },
+      ...(status.uplinks?.length ? [{ title: 'UPLINK', text: (hub: HubView) => hub.uplink ?? '' }] : []),
     ],
     status.hubs,
+  );
+}
+
+function uplinks(status: AgentView): string {
+  if (!status.uplinks || status.uplinks.length === 0) return '';
+  return formatTable<NonNullable<AgentView['uplinks']>[number]>(
+    [
+      { title: 'UPLINK', text: ({ name }) => name },
+      { title: 'PRIORITY', text: ({ priority }) => String(priority), right: true },
+      { title: 'STATE', text: ({ state }) => state },
+      { title: 'ACTIVE', text: ({ active }) => (active ? 'yes' : 'no') },
+      { title: 'RTT', text: ({ rttMs }) => formatRtt(rttMs), right: true },
+      { title: 'INTERFACE', text: (uplink) => uplink.interface ?? '' },
+      { title: 'ADDRESS', text: ({ addresses }) => addresses.join(', ') },
+      { title: 'GATEWAY', text: ({ gateway }) => gateway ?? '' },
+    ],
+    status.uplinks,
   );
 }
 

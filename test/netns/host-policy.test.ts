@@ -1,7 +1,7 @@
 // Routing rules, routes in other tables, marks, the kill switch and masquerading, on the real ip, wg and nft.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { policyNumber, type RuleState, ruleKey } from '#agent/decide/host.ts';
+import { policyNumber, type RuleState, ruleKey, ruleOf } from '#agent/decide/host.ts';
 import { parseEndpoint } from '#proto/model/endpoint.ts';
 import { must } from '#proto/model/result.ts';
 import { mainTable } from '#proto/model/routing.ts';
@@ -14,20 +14,25 @@ test('rules, tables and marks are made, found as they were made, and taken away;
   const name = `${host.prefix}0`;
   const number = policyNumber(host.prefix);
   const device = await tunnel(host, name, ['10.9.0.1/32', 'fd09::1/128']);
-  const plain = { to: undefined, from: undefined, without: undefined, table: number, noDefault: false };
-  const rules: RuleState[] = ([4, 6] as const).flatMap((family) => [
-    {
-      ...plain,
-      family,
-      priority: number,
-      to: prefix(family === 4 ? '192.0.2.1/32' : '2001:db8::1/128'),
-      table: mainTable,
-    },
-    { ...plain, family, priority: number + 1, table: mainTable, noDefault: true },
-    { ...plain, family, priority: number + 2, without: number },
-    { ...plain, family, priority: number + 3, from: name },
-    { ...plain, family, priority: number + 4, to: prefix(family === 4 ? '10.0.0.0/8' : 'fd00::/8') },
-  ]);
+  const plain = { table: number };
+  const rules: RuleState[] = ([4, 6] as const).flatMap((family) =>
+    [
+      {
+        ...plain,
+        family,
+        priority: number,
+        to: prefix(family === 4 ? '192.0.2.1/32' : '2001:db8::1/128'),
+        table: mainTable,
+      },
+      { ...plain, family, priority: number + 1, table: mainTable, noDefault: true },
+      { ...plain, family, priority: number + 2, without: number },
+      { ...plain, family, priority: number + 3, from: name },
+      { ...plain, family, priority: number + 4, to: prefix(family === 4 ? '10.0.0.0/8' : 'fd00::/8') },
+      { ...plain, family, priority: number + 5, source: prefix(family === 4 ? '10.9.0.1/32' : 'fd09::1/128') },
+      { ...plain, family, priority: number + 6, mark: number, table: number + 0x1_0000 },
+      { ...plain, family, priority: number + 7, mark: number, table: 'unreachable' as const },
+    ].map(ruleOf),
+  );
   const desired = state(
     [{ ...device, mark: number }],
     [

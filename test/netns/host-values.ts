@@ -82,6 +82,7 @@ export function firewall(host: HostNamespace, settings: Partial<FirewallState> =
     reachable: [],
     tracked: false,
     masquerade: [],
+    sources: [],
     killSwitch: undefined,
     ...settings,
   };
@@ -95,6 +96,7 @@ export function state(
   return {
     interfaces: new Map(tunnels.map((each) => [each.name, each])),
     routes: new Map(routes.map((each) => [routeKey(each), each])),
+    gateways: new Map(),
     rules: new Map(),
     firewall: undefined,
     sysctls: new Map(),

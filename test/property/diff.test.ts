@@ -7,6 +7,8 @@ import { diff } from '#agent/decide/diff.ts';
 import { formatFirewallState, parseStateChains, stateChains } from '#agent/decide/firewall-state.ts';
 import {
   type FirewallState,
+  gatewayKey,
+  type GatewayRoute,
   type HostState,
   type PeerState,
   type RouteState,
@@ -77,6 +79,7 @@ const firewall: fc.Arbitrary<FirewallState> = record({
   reachable: fc.uniqueArray(address.map(hostPrefix), { maxLength: 20 }).map((prefixes) => [...prefixes].sort()),
   tracked: fc.boolean(),
   masquerade: fc.uniqueArray(fc.constantFrom('*', 'eth0', 'eth_0.1-x', 'br-0'), { maxLength: 3 }),
+  sources: fc.uniqueArray(record({ mark: fc.integer({ min: 1, max: 0xffff_ffff }), address }), { maxLength: 3 }),
   killSwitch: fc.option(
     record({
       mark: fc.integer({ min: 1, max: 0xffff }),
@@ -92,9 +95,20 @@ const rule: fc.Arbitrary<RuleState> = record({
   priority: fc.constantFrom(10_900, 10_901),
   to: fc.option(fc.constantFrom(...prefixes), { nil: undefined }),
   from: fc.option(fc.constantFrom(...names), { nil: undefined }),
+  source: fc.option(fc.constantFrom(...prefixes), { nil: undefined }),
+  mark: fc.option(fc.constantFrom(1, 2), { nil: undefined }),
   without: fc.option(fc.constantFrom(1, 2), { nil: undefined }),
-  table: fc.constantFrom(254, 10_900),
+  table: fc.constantFrom(254, 10_900, 'unreachable' as const),
   noDefault: fc.boolean(),
+});
+
+const gateway: fc.Arbitrary<GatewayRoute> = record({
+  prefix: fc.constantFrom(...prefixes),
+  interface: fc.constantFrom('eth0', 'eth1'),
+  via: fc.option(address4, { nil: undefined }),
+  onlink: fc.constant(false),
+  source: address4,
+  table: fc.constantFrom(76_436, 141_972),
 });
 
 /** Routes leave by interfaces that are there, one a slot. */
@@ -112,14 +126,16 @@ const host: fc.Arbitrary<HostState> = own
         }),
         { selector: routeSlot, maxLength: present.length > 0 ? 10 : 0 },
       ),
+      gateways: fc.uniqueArray(gateway, { selector: gatewayKey, maxLength: 4 }),
       rules: fc.uniqueArray(rule, { selector: ruleKey, maxLength: 4 }),
       firewall: fc.option(firewall, { nil: undefined }),
       forward: fc.constantFrom('0', '1'),
     }),
   )
-  .map(({ tunnels, routes, rules, firewall: table, forward }) => ({
+  .map(({ tunnels, routes, gateways, rules, firewall: table, forward }) => ({
     interfaces: new Map(tunnels.map((each) => [each.name, each])),
     routes: new Map(routes.map((route): [string, RouteState] => [routeKey(route), route])),
+    gateways: new Map(gateways.map((each) => [gatewayKey(each), each])),
     rules: new Map(rules.map((each): [string, RuleState] => [ruleKey(each), each])),
     firewall: table,
     sysctls: new Map([['net.ipv4.ip_forward', forward]]),

@@ -98,6 +98,7 @@ export function selfOf(role: Role): Self {
     routing: defaultRouting,
     exit: undefined,
     mtu: undefined,
+    uplinks: [],
   };
 }
 
@@ -105,7 +106,7 @@ export class Story {
   state: AgentState;
   now = 1000;
   #effects: Effect[] = [];
-  #keys = 'KLMNPQRS';
+  #keys = 'KLMNPQRSTUVWXYZ';
 
   constructor(role: Role = 'spoke') {
     this.state = initialState(selfOf(role));

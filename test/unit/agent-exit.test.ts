@@ -104,10 +104,10 @@ test("what others announce as a default route is nobody's route without an exit"
 test('through a hub: rules as of wg-quick, hubs and registries by the main table', () => {
   const story = spoke({}, ...halves(['a', 'hub-a']));
   assert.deepEqual(rulesOf(story), [
-    '0 192.0.2.1/32 main',
-    '0 203.0.113.9/32 main',
-    '1 main no default',
-    '2 unmarked own',
+    '5 192.0.2.1/32 main',
+    '5 203.0.113.9/32 main',
+    '6 main no default',
+    '7 unmarked own',
   ]);
   assert.deepEqual(exitRoutes(story), ['0.0.0.0/0 dmwg-h1']);
   const host = desiredHost(story.state);
@@ -135,7 +135,7 @@ test('a kill switch waits until it is known where the registries are, and knows 
     registries: [endpoint('203.0.113.9:7443')],
     direct: ['172.20.0.0/16', '192.168.1.0/24'],
   });
-  assert.ok(rulesOf(story).includes('0 172.20.0.0/16 main'));
+  assert.ok(rulesOf(story).includes('5 172.20.0.0/16 main'));
   const fresh = new Story();
   fresh.tell({ kind: 'message', message: { type: 'overlay-config', config } });
   const exit = { via: nodeName('hub-a'), killSwitch: true, direct: [] };

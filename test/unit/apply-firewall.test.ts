@@ -19,6 +19,7 @@ const hub: FirewallState = {
   reachable: [],
   tracked: false,
   masquerade: [],
+  sources: [],
   killSwitch: undefined,
 };
 const spoke: FirewallState = {
@@ -86,7 +87,7 @@ ${pair}
     iifname "dmwg0" oifname != "dmwg0" meta nfproto ipv6 drop
     iifname "dmwg0" oifname "dmwg0" jump pair
   }
-  chain state0_v7_dmwg0___109_30__300_dmwg0_fd6dx7764x6700xx/64 {
+  chain state0_v8_dmwg0___109_30__300_dmwg0_fd6dx7764x6700xx/64 {
   }
 }
 `,
@@ -98,7 +99,7 @@ test('a phase 2 spoke that has a table', () => {
     firewallText('dmwg_dmwg', { ...spoke, tunnels: ['dmwg0'] }, spoke),
     `flush table inet dmwg_dmwg
 ${['entering', 'forwarding', 'leaving', 'guard', 'pair', 'source', 'destination'].map((name) => `delete chain inet dmwg_dmwg ${name}`).join('\n')}
-delete chain inet dmwg_dmwg state0_v7___dmwg-h1_109_30_dmwg0_300_dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48
+delete chain inet dmwg_dmwg state0_v8___dmwg-h1_109_30_dmwg0_300_dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48
 table inet dmwg_dmwg {
 ${sets.join('\n')}
   chain guard {
@@ -125,7 +126,7 @@ ${accounting('destination', 'daddr')}
     oifname "dmwg-h1" jump pair
     oifname "dmwg0" jump destination
   }
-  chain state0_v7___dmwg-h1_109_30_dmwg0_300_dmwg-h1.dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48 {
+  chain state0_v8___dmwg-h1_109_30_dmwg0_300_dmwg-h1.dmwg0_fd6dx7764x6700xx/64_10.1.0.0/16-10.3.0.0/16-fd00x1xx/48 {
   }
 }
 `,

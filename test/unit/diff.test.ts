@@ -46,6 +46,7 @@ function host(tunnels: readonly TunnelState[], routes: readonly RouteState[] = [
   return {
     interfaces: new Map(tunnels.map((each) => [each.name, each])),
     routes: new Map(routes.map((each) => [routeKey(each), each])),
+    gateways: new Map(),
     rules: new Map(),
     firewall: undefined,
     sysctls: new Map(),

@@ -30,6 +30,7 @@ const self: Self = {
   routing: defaultRouting,
   exit: undefined,
   mtu: undefined,
+  uplinks: [],
 };
 
 function run(t: TestContext, changed: Partial<World>) {
@@ -54,6 +55,7 @@ function run(t: TestContext, changed: Partial<World>) {
     setBfd: () => undefined,
     kickBfd: () => undefined,
     attend: () => undefined,
+    reconnect: () => undefined,
     save: () => undefined,
     ...changed,
   };
@@ -120,6 +122,7 @@ test('one look at an interface at a time', async () => {
   const looks = createLooks({
     world: {
       kickBfd: () => undefined,
+      reconnect: () => undefined,
       observePeers: () => new Promise((resolve) => asked.push(resolve)),
       observeActivity: () => Promise.resolve([]),
     },

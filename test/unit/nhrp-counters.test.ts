@@ -82,6 +82,7 @@ test('the agent counts what came and what its session took', async () => {
       return Promise.resolve();
     },
     replaceIdentity: () => undefined,
+    reconnect: () => undefined,
   });
   const passed: string[] = [];
   await session.run(AbortSignal.timeout(0), {

@@ -147,10 +147,10 @@ test('wireguard: an interface that went while wg looked is no failure, anything 
 
 test('firewall: the table of another version, or of someone else, reads as none', () => {
   const list = (chains: readonly object[]): string => JSON.stringify({ nftables: chains.map((chain) => ({ chain })) });
-  const name = 'state0_v7_dmwg0___5_60__300_dmwg0_fd00xx/64_10.1.0.0/16-fd01xx/48';
+  const name = 'state0_v8_dmwg0___5_60__300_dmwg0_fd00xx/64_10.1.0.0/16-fd01xx/48';
   assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name }]), 'dmwg_dmwg')?.nflogGroup, 5);
   assert.equal(parseFirewall(list([{ table: 'other', name }]), 'dmwg_dmwg'), undefined);
-  assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name: name.replace('v7', 'v6') }]), 'dmwg_dmwg'), undefined);
+  assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name: name.replace('v8', 'v7') }]), 'dmwg_dmwg'), undefined);
   assert.equal(parseFirewall(list([{ table: 'dmwg_dmwg', name: 'forwarding' }]), 'dmwg_dmwg'), undefined);
 });
 

@@ -14,11 +14,12 @@ const bare: Saved = {
   activeHub: '0123456789abcdef' as NodeId,
   tunnels: ['0123456789abcdef' as NodeId],
   interfaces: [
-    { name: 'dmwg0', kind: 'multipoint', hub: undefined, listenPort: 20_001, publicKey: undefined },
+    { name: 'dmwg0', kind: 'multipoint', hub: undefined, uplink: undefined, listenPort: 20_001, publicKey: undefined },
     {
       name: 'dmwg-h1',
       kind: 'hub-tunnel',
       hub: '0123456789abcdef' as NodeId,
+      uplink: undefined,
       listenPort: 20_002,
       publicKey: undefined,
     },
@@ -28,6 +29,7 @@ const bare: Saved = {
   routes: undefined,
   registries: [],
   carriers: [],
+  uplinks: [],
 };
 
 test('what is saved without a configuration and without peers is read back', () => {

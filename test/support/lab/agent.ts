@@ -17,8 +17,10 @@ export interface AgentStatus {
     readonly node: string;
     readonly state: string;
     readonly active: boolean;
+    readonly uplink?: string | null;
     readonly interface: string;
   }[];
+  readonly uplinks: readonly { readonly name: string; readonly state: string; readonly active: boolean }[];
   readonly peers: readonly PeerStatus[];
   readonly shortcuts: readonly { readonly prefix: string; readonly node: string }[];
 }
