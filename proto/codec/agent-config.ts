@@ -81,7 +81,7 @@ const schema = z
       issue(['exit'], 'a hub sends nothing through an exit: it may be one');
     }
     if (config.node.role === 'hub' && config.uplinks.length > 0) {
-      issue(['uplinks'], 'are of spokes: a hub answers from where it is asked');
+      issue(['uplinks'], 'are of spokes: route by source address on a hub');
     }
     if (config.node.role === 'hub' && config.endpoints.length === 0) {
       issue(['endpoints'], 'a hub needs at least one public endpoint');
