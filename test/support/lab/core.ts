@@ -28,11 +28,8 @@ export async function createCore(host: Host): Promise<Core> {
       `ip saddr ${b} ip daddr ${a} counter name cut drop`,
     ]);
     for (const [address, percent] of losses) {
-      for (const side of ['saddr', 'daddr']) {
-        rules.push(
-          `ip ${side} ${address} numgen random mod 1000 < ${String(Math.round(percent * 10))} counter name lost drop`,
-        );
-      }
+      const some = percent === 100 ? '' : `numgen random mod 1000 < ${String(Math.round(percent * 10))} `;
+      for (const side of ['saddr', 'daddr']) rules.push(`ip ${side} ${address} ${some}counter name lost drop`);
     }
     await host.run(['nft', '-f', '-'], {
       input: [
