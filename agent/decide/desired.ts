@@ -22,6 +22,7 @@ import { place } from './install.ts';
 import { sharingSysctls } from './load-sharing.ts';
 import { markOf, uplinkHost } from './uplink-host.ts';
 import { type AgentState, isOpen, type OwnInterface } from './state.ts';
+import { transitHost } from './transit.ts';
 
 export function desiredHost(state: AgentState): HostState {
   const { config } = state;
@@ -42,7 +43,8 @@ export function desiredHost(state: AgentState): HostState {
     routes.set(routeKey(wanted), wanted);
   };
   const uplinks = uplinkHost(state, config);
-  [...exit.routes, ...uplinks.routes].forEach(add);
+  const transit = transitHost(state, config);
+  [...exit.routes, ...uplinks.routes, ...transit.routes].forEach(add);
   for (const wanted of state.self.role === 'hub' ? hubRoutes(state, config) : spokeRoutes(state, config)) {
     if (!state.routing.left.has(wanted.prefix)) add(place(state, config, wanted));
   }
@@ -50,7 +52,7 @@ export function desiredHost(state: AgentState): HostState {
     interfaces,
     routes,
     gateways: new Map(uplinks.gateways.map((route) => [gatewayKey(route), route])),
-    rules: new Map([...uplinks.rules, ...exit.rules].map((rule) => [ruleKey(rule), rule])),
+    rules: new Map([...uplinks.rules, ...exit.rules, ...transit.rules].map((rule) => [ruleKey(rule), rule])),
     firewall: {
       ...desiredFirewall(state, config, [...interfaces.keys()]),
       killSwitch: exit.killSwitch,

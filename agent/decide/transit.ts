@@ -1,12 +1,16 @@
 // What a hub passes on to another hub: the packets for spokes that only the other one reaches. Hubs tell each other over their
-// tunnels which spokes they reach; nothing that came from a hub goes on to a hub, so no packet can go round.
-import { type Address, hostPrefix, type Prefix } from '#proto/model/address.ts';
+// tunnels which spokes they reach. What came from a hub goes to the spoke itself, whatever is believed of it here: two hubs that each
+// believe the other one reaches it, as when its agent was restarted, neither lose a packet nor send it round.
+import { type Address, type Family, hostPrefix, type Prefix } from '#proto/model/address.ts';
 import { linkAddress } from '#proto/model/key.ts';
 import type { NodeId } from '#proto/model/names.ts';
+import type { OverlayConfig } from '#proto/model/session.ts';
 import { after, milliseconds } from '#proto/model/time.ts';
 import { note, type Reach, type Turn } from './event.ts';
+import { policyNumber, type RouteState, type RuleState, ruleOf } from './host.ts';
+import { hubMetric } from './install.ts';
 import { carriedByPeers } from './learned.ts';
-import { type AgentState, type HubPath, withEntry } from './state.ts';
+import { type AgentState, type HubPath, isOpen, multipointName, withEntry } from './state.ts';
 
 /** A hub that was started has not heard of its spokes yet: they are given this long. */
 const settlingMs = milliseconds(3000);
@@ -88,4 +92,28 @@ export function transitPrefixes(state: AgentState): ReadonlyMap<Prefix, string> 
       routed.set(prefix, path.interface);
   }
   return routed;
+}
+
+/** The rules by which packets of other hubs find the table of what would else go back to a hub. */
+export function transitHost(
+  state: AgentState,
+  config: OverlayConfig,
+): { readonly routes: RouteState[]; readonly rules: RuleState[] } {
+  const number = policyNumber(state.self.interfacePrefix) + 8;
+  const multipoint = multipointName(state.self);
+  const tunnels = [...state.interfaces.values()].filter((own) => own.kind === 'hub-tunnel' && isOpen(state, own));
+  if (state.self.role !== 'hub') return { routes: [], rules: [] };
+  const families: Family[] = config.address6 ? [4, 6] : [4];
+  return {
+    routes: [...transitPrefixes(state).keys()].map((prefix) => ({
+      prefix,
+      interfaces: [multipoint],
+      source: undefined,
+      metric: hubMetric,
+      table: number,
+    })),
+    rules: tunnels.flatMap(({ name }) =>
+      families.map((family) => ruleOf({ family, priority: number, from: name, table: number })),
+    ),
+  };
 }

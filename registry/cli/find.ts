@@ -49,6 +49,13 @@ export async function findRegistry(io: Io, options: FindOptions): Promise<Found>
   );
 }
 
+/** One replica, at this address (host:port), as the operator. */
+export async function findReplica(io: Io, options: FindOptions, address: string): Promise<Found> {
+  const found = await findRegistry(io, options);
+  const named = found.kind === 'socket' ? await fromProfile(join(found.from, 'admin.yaml')) : found;
+  return named.kind === 'tls' ? { ...named, addresses: [address] } : named;
+}
+
 export function requireAdmin(found: Found, order: string): void {
   if (found.who === 'admin') return;
   throw new ProgramError(

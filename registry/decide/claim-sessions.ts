@@ -50,7 +50,8 @@ export function claimSessions(
     return { recording: [], transaction: transaction({ unchanged: [key], delete: [key] }) };
   });
   const known = snapshot.replicas.get(self.id);
-  const announce = sameValue(known, self)
+  // Whether it is drained is the operator's word.
+  const announce = sameValue(known, { ...self, draining: known?.draining })
     ? []
     : [{ recording: [], transaction: transaction({ put: [{ kind: 'replica', record: self }] }) }];
   return { transactions: [...announce, ...transactions, ...removals], replaced };

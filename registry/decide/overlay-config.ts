@@ -91,7 +91,9 @@ function hubTunnels(snapshot: Snapshot, hub: NodeRecord): HubTunnel[] {
 /** Of the replicas that run, best first. One that was started again may be there twice for some seconds. */
 function registriesOf(snapshot: Snapshot): RegistryEndpoint[] {
   const found = new Map<string, RegistryEndpoint>();
-  const known = [...snapshot.replicas.values()].flatMap((replica) => replica.public ?? []);
+  const known = [...snapshot.replicas.values()].flatMap((replica) =>
+    replica.draining === true ? [] : (replica.public ?? []),
+  );
   for (const one of known.sort(
     (a, b) => a.cluster - b.cluster || a.priority - b.priority || (a.address < b.address ? -1 : 1),
   ))

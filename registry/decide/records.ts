@@ -150,4 +150,6 @@ export interface ReplicaRecord {
   readonly address: string;
   /** Where nodes reach it; absent: they are not told of it. */
   readonly public?: RegistryEndpoint | undefined;
+  /** Nodes leave it, as it is to be stopped. */
+  readonly draining?: boolean | undefined;
 }

@@ -35,6 +35,7 @@ import { setOverlay } from '#registry/decide/set-overlay.ts';
 import type { Authenticate } from './caller.ts';
 import { decideAndCommit } from './commit.ts';
 import type { RegistryContext } from './context.ts';
+import type { Draining } from './draining.ts';
 import { followNhrp } from './follow.ts';
 import { overlayMessage } from './query.ts';
 import { unary } from './unary.ts';
@@ -43,7 +44,11 @@ const defaultExpiry = 86_400;
 const mostUses = 1_000_000;
 const mostPrefixes = 256;
 
-export function adminService(context: RegistryContext, authenticate: Authenticate): AdminServiceServer {
+export function adminService(
+  context: RegistryContext,
+  authenticate: Authenticate,
+  draining: Pick<Draining, 'set'>,
+): AdminServiceServer {
   const { store, events } = context;
   const admins = ['admin'] as const;
   return {
@@ -71,6 +76,10 @@ export function adminService(context: RegistryContext, authenticate: Authenticat
     setOverlay: unary(context, authenticate, admins, (request) => changeOverlay(context, request)),
     setHub: unary(context, authenticate, admins, (request) => changeHub(context, request)),
     drainHub: unary(context, authenticate, admins, (request) => changeDraining(context, request)),
+    drainReplica: unary(context, authenticate, admins, async ({ off }) => {
+      const set = await draining.set(!off);
+      return set.ok ? ok({ ...set.value, address: context.self.address }) : set;
+    }),
     setPrefixRule: unary(context, authenticate, admins, (request) => changePrefixRule(context, request)),
     followNhrp: followNhrp(context, authenticate),
   };

@@ -23,6 +23,7 @@ const statusOf: Readonly<Record<string, status>> = {
   'no-overlay': status.UNAVAILABLE,
   unavailable: status.UNAVAILABLE,
   'wrong-replica': status.FAILED_PRECONDITION,
+  'last-replica': status.FAILED_PRECONDITION,
   conflict: status.ABORTED,
   cancelled: status.CANCELLED,
   // etcd would not have it, or what it has cannot be read: a defect here, not of the request.

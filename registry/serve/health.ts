@@ -2,12 +2,12 @@ import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Store } from '#registry/store/port.ts';
 
-/** grpc.health.v1: NOT_SERVING while the data of the overlay is missing, and from when the registry begins to stop. */
+/** grpc.health.v1: NOT_SERVING while the data of the overlay is missing, while nodes are sent away, and when the registry stops. */
 export class Health {
   readonly #store: Pick<Store, 'snapshot'>;
   readonly #service: Pick<HealthImplementation, 'setStatus' | 'addToServer'>;
   readonly #unsubscribe: () => void;
-  #draining = false;
+  #serves = true;
 
   constructor(
     store: Pick<Store, 'snapshot' | 'onChange'>,
@@ -25,14 +25,19 @@ export class Health {
     this.#service.addToServer(server);
   }
 
-  drain(): void {
-    this.#draining = true;
-    this.#unsubscribe();
+  /** Whether nodes may come. */
+  serve(serves: boolean): void {
+    this.#serves = serves;
     this.#say();
   }
 
+  stop(): void {
+    this.#unsubscribe();
+    this.serve(false);
+  }
+
   #say(): void {
-    const serving = !this.#draining && this.#store.snapshot().overlay !== undefined;
+    const serving = this.#serves && this.#store.snapshot().overlay !== undefined;
     this.#service.setStatus('', serving ? 'SERVING' : 'NOT_SERVING');
   }
 }

@@ -12,6 +12,7 @@ import type { Instant } from '#proto/model/time.ts';
 import type { Complaints } from './complaints.ts';
 import type { Connections } from './connections.ts';
 import type { RegistryContext } from './context.ts';
+import type { Draining } from './draining.ts';
 import { serviceError } from './errors.ts';
 import { Inquiries } from './inquiries.ts';
 import { Liveness, type Watched } from './liveness.ts';
@@ -27,10 +28,13 @@ export interface NhrpParts {
   readonly sessions: Sessions;
   readonly responder: Responder;
   readonly complaints: Complaints;
+  readonly draining: Pick<Draining, 'on' | 'set'>;
 }
 
 /** A node that connects and says nothing is cut off. */
 const helloWithin = 10_000;
+
+const outOfService = { code: 'unavailable', message: 'this replica is taken out of service: use another one' } as const;
 
 /** What serves all sessions. */
 interface Shared {
@@ -52,6 +56,7 @@ export function nhrpService(
       const caller = authenticate(call);
       const denied = !caller.ok ? caller : caller.value.kind === 'node' ? undefined : refusal(caller.value, ['node']);
       if (denied && !denied.ok) call.emit('error', serviceError(denied.fault));
+      else if (parts.draining.on) call.emit('error', serviceError(outOfService));
       else if (caller.ok && caller.value.kind === 'node') serve({ ...parts, ...shared }, call, caller.value);
     },
     resolve: unary(parts.context, authenticate, ['node', 'admin'], (request, caller) =>

@@ -95,7 +95,7 @@ function createServer(parts: ServerParts, authenticate: Authenticate): GrpcServe
   const ready = onceReady(authenticate, () => context.store.snapshot());
   server.addService(EnrolmentServiceService, enrolmentService(context, ready));
   server.addService(QueryServiceService, queryService(context, parts.sessions, authenticate));
-  server.addService(AdminServiceService, adminService(context, ready));
+  server.addService(AdminServiceService, adminService(context, ready, parts.draining));
   health.addTo(server);
   if (descriptors) addReflection(server, descriptors);
   return server;

@@ -150,6 +150,11 @@ export class Sessions {
     session.send({ type: 'ping', id: session.meter.ping(this.#context.clock.now()) });
   }
 
+  /** Tells some nodes to go elsewhere. */
+  sendAway(most: number, detail: string): void {
+    for (const session of [...this.#open.values()].slice(0, most)) session.goodbye('draining', detail);
+  }
+
   /** Tells every node to go elsewhere, and stops. */
   drain(): void {
     this.#unsubscribe();

@@ -7,6 +7,7 @@ import { Answers } from './answers.ts';
 import { Complaints } from './complaints.ts';
 import type { Connections } from './connections.ts';
 import type { RegistryContext } from './context.ts';
+import { Draining } from './draining.ts';
 import { Health } from './health.ts';
 import { startHttp } from './http.ts';
 import { Observations } from './observations.ts';
@@ -71,12 +72,14 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
   };
 
   const health = new Health(context.store);
+  const draining = new Draining(context, sessions, health);
   const parts: ServerParts = {
     context,
     sessions,
     responder,
     complaints,
     health,
+    draining,
     descriptors: options.descriptors,
   };
   const servers: GrpcServer[] = [];
@@ -94,7 +97,8 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
 
   const stop = async (): Promise<void> => {
     clearInterval(renewal);
-    health.drain();
+    draining.stop();
+    health.stop();
     connections?.close();
     // First: a session that ends now must not be taken for one that was lost. No commit begins any more; one that waits for
     // etcd is not waited for.

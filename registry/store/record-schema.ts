@@ -175,6 +175,7 @@ export const replicaSchema: z.ZodType<ReplicaRecord> = z.looseObject({
       cluster: z.int().min(0).max(255),
     }),
   ).prefault(null),
+  draining: z.boolean().optional(),
 });
 
 export const claimSchema = z.looseObject({ node: nodeId });

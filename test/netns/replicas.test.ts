@@ -69,11 +69,44 @@ test('two replicas and two hubs', async (t) => {
     assert.equal(rejoined, 'direct');
   });
 
+  await t.test('a replica that is drained: its nodes go to the other one, and it takes none', async () => {
+    const ping = a.host.startPing({ to: b.address, rate: 100 });
+    const drained = await overlay.admin('drain', two);
+    assert.equal(drained.code, 0, drained.stderr);
+    assert.match(drained.stdout, /safe to stop/);
+    const at = async (wanted: string): Promise<void> => {
+      await until(`all are with ${wanted}`, async () => (await registries()).every((each) => each === wanted), {
+        within: 30_000 * slowness,
+        explain,
+      });
+    };
+    await at(one);
+    const last = await overlay.admin('drain', one);
+    assert.equal(last.code, 1);
+    assert.match(last.stderr, /no other replica/);
+    await b.stop();
+    await b.start();
+    await at(one);
+    const back = await overlay.admin('drain', two, '--off');
+    assert.equal(back.code, 0, back.stderr);
+    assert.equal((await overlay.admin('drain', one)).code, 0);
+    await at(two);
+    assert.equal((await overlay.admin('drain', one, '--off')).code, 0);
+    assert.deepEqual((await ping.finish()).lost, []);
+  });
+
   await t.test(
     'a replica that dies: who knew only it from its configuration goes to the other one, also anew',
     async () => {
-      const known = (await a.status()).registry.replicas.map(({ address }) => address);
-      assert.deepEqual([...known].sort(), [one, two]);
+      const known = async (): Promise<string> =>
+        (await a.status()).registry.replicas
+          .map(({ address }) => address)
+          .sort()
+          .join();
+      await until('both replicas are known', async () => (await known()) === [one, two].join(), {
+        within: 20_000 * slowness,
+        explain,
+      });
       const ping = a.host.startPing({ to: b.address, rate: 50 });
       await overlay.registry.stop('SIGKILL');
       await until('all are with the second replica', async () => (await registries()).every((each) => each === two), {

@@ -60,7 +60,7 @@ test('health says NOT_SERVING without the data of the overlay, and when the regi
   store.force({ put: [{ kind: 'overlay', record: overlayRecord() }] });
   store.force({ delete: [{ kind: 'overlay' }] });
   store.force({ put: [{ kind: 'overlay', record: overlayRecord() }] });
-  health.drain();
+  health.stop();
   store.force({ put: [{ kind: 'overlay', record: overlayRecord() }] });
   assert.deepEqual(said, ['NOT_SERVING', 'SERVING', 'NOT_SERVING', 'SERVING', 'NOT_SERVING']);
 });

@@ -11,7 +11,7 @@ import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
 import { parseNodeId, parseNodeName, type Role } from '#proto/model/names.ts';
 import type { NhrpBody, NhrpMessage, Target } from '#proto/model/nhrp.ts';
 import { must } from '#proto/model/result.ts';
-import { defaultRouting } from '#proto/model/routing.ts';
+import { defaultRouting, mainTable } from '#proto/model/routing.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
 import { type Instant, milliseconds, seconds } from '#proto/model/time.ts';
 
@@ -170,10 +170,10 @@ export class Story {
     return messages.filter((message) => message.body.type === type) as never;
   }
 
-  /** "prefix interface", sorted, without the link routes. */
-  routes(): string[] {
+  /** "prefix interface" of a table, sorted, without the link routes. */
+  routes(table: number = mainTable): string[] {
     return [...desiredHost(this.state).routes.values()]
-      .filter((route) => !route.prefix.startsWith('fd'))
+      .filter((route) => !route.prefix.startsWith('fd') && route.table === table)
       .map((route) => `${route.prefix} ${route.interfaces.join()}`)
       .sort();
   }

@@ -130,3 +130,15 @@ test('hubs tell each other over both ends of their tunnel; a spoke tells nobody'
   assert.equal(reachLinks(story.state).get(otherHub)?.up, true);
   assert.equal(reachLinks(new Story('spoke').state).size, 0);
 });
+
+test('what comes from another hub goes to the spoke itself, whatever is believed of it', () => {
+  const story = settled();
+  const { rules } = desiredHost(story.state);
+  assert.deepEqual(
+    [...rules.values()].map(({ family, from, table }) => ({ family, from, table })),
+    [{ family: 4, from: 'dmwg-h1', table: 10_908 }],
+  );
+  assert.deepEqual(story.routes(10_908), []);
+  says(story, 'c');
+  assert.deepEqual(story.routes(10_908), ['10.9.0.11/32 dmwg0', '172.16.0.0/24 dmwg0', '192.168.2.0/24 dmwg0']);
+});

@@ -339,6 +339,19 @@ export interface DrainHubResponse {
   spokes: string[];
 }
 
+export interface DrainReplicaRequest {
+  /** Takes it into service again. */
+  off: boolean;
+}
+
+export interface DrainReplicaResponse {
+  /** host:port at which other replicas reach it. */
+  address: string;
+  draining: boolean;
+  /** Nodes that are still there. */
+  sessions: number;
+}
+
 export interface CreateTokenRequest {
   /** "hub" or "spoke"; empty is spoke. */
   role: string;
@@ -3140,6 +3153,174 @@ export const DrainHubResponse: MessageFns<DrainHubResponse> = {
   },
 };
 
+function createBaseDrainReplicaRequest(): DrainReplicaRequest {
+  return { off: false };
+}
+
+export const DrainReplicaRequest: MessageFns<DrainReplicaRequest> = {
+  encode(message: DrainReplicaRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.off !== false) {
+      writer.uint32(8).bool(message.off);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainReplicaRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainReplicaRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.off = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainReplicaRequest {
+    return { off: isSet(object.off) ? globalThis.Boolean(object.off) : false };
+  },
+
+  toJSON(message: DrainReplicaRequest): unknown {
+    const obj: any = {};
+    if (message.off !== false) {
+      obj.off = message.off;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainReplicaRequest>, I>>(base?: I): DrainReplicaRequest {
+    return DrainReplicaRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainReplicaRequest>, I>>(object: I): DrainReplicaRequest {
+    const message = createBaseDrainReplicaRequest();
+    message.off = object.off ?? false;
+    return message;
+  },
+};
+
+function createBaseDrainReplicaResponse(): DrainReplicaResponse {
+  return { address: "", draining: false, sessions: 0 };
+}
+
+export const DrainReplicaResponse: MessageFns<DrainReplicaResponse> = {
+  encode(message: DrainReplicaResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.draining !== false) {
+      writer.uint32(16).bool(message.draining);
+    }
+    if (message.sessions !== 0) {
+      writer.uint32(24).uint32(message.sessions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainReplicaResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainReplicaResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sessions = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainReplicaResponse {
+    return {
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      sessions: isSet(object.sessions) ? globalThis.Number(object.sessions) : 0,
+    };
+  },
+
+  toJSON(message: DrainReplicaResponse): unknown {
+    const obj: any = {};
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
+    if (message.sessions !== 0) {
+      obj.sessions = Math.round(message.sessions);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainReplicaResponse>, I>>(base?: I): DrainReplicaResponse {
+    return DrainReplicaResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainReplicaResponse>, I>>(object: I): DrainReplicaResponse {
+    const message = createBaseDrainReplicaResponse();
+    message.address = object.address ?? "";
+    message.draining = object.draining ?? false;
+    message.sessions = object.sessions ?? 0;
+    return message;
+  },
+};
+
 function createBaseCreateTokenRequest(): CreateTokenRequest {
   return { role: "", prefixes: [], tags: [], uses: 0, expiresInSeconds: 0 };
 }
@@ -5068,6 +5249,17 @@ export const AdminServiceService = {
     responseSerialize: (value: DrainHubResponse): Buffer => Buffer.from(DrainHubResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DrainHubResponse => DrainHubResponse.decode(value),
   },
+  /** The asked replica sends its nodes to others and takes no new ones, until it is stopped or told otherwise. */
+  drainReplica: {
+    path: "/dmwg.v1.AdminService/DrainReplica" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DrainReplicaRequest): Buffer => Buffer.from(DrainReplicaRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DrainReplicaRequest => DrainReplicaRequest.decode(value),
+    responseSerialize: (value: DrainReplicaResponse): Buffer =>
+      Buffer.from(DrainReplicaResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DrainReplicaResponse => DrainReplicaResponse.decode(value),
+  },
   /** What a node may announce; what it announces follows at once. */
   setPrefixRule: {
     path: "/dmwg.v1.AdminService/SetPrefixRule" as const,
@@ -5103,6 +5295,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   setHub: handleUnaryCall<SetHubRequest, SetHubResponse>;
   /** Spokes leave a hub that is to be stopped. Asked again, it says which are still there. */
   drainHub: handleUnaryCall<DrainHubRequest, DrainHubResponse>;
+  /** The asked replica sends its nodes to others and takes no new ones, until it is stopped or told otherwise. */
+  drainReplica: handleUnaryCall<DrainReplicaRequest, DrainReplicaResponse>;
   /** What a node may announce; what it announces follows at once. */
   setPrefixRule: handleUnaryCall<SetPrefixRuleRequest, SetPrefixRuleResponse>;
   /** NHRP messages that the asked replica receives and sends from now on, until the caller ends it. */
@@ -5232,6 +5426,22 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DrainHubResponse) => void,
+  ): ClientUnaryCall;
+  /** The asked replica sends its nodes to others and takes no new ones, until it is stopped or told otherwise. */
+  drainReplica(
+    request: DrainReplicaRequest,
+    callback: (error: ServiceError | null, response: DrainReplicaResponse) => void,
+  ): ClientUnaryCall;
+  drainReplica(
+    request: DrainReplicaRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DrainReplicaResponse) => void,
+  ): ClientUnaryCall;
+  drainReplica(
+    request: DrainReplicaRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DrainReplicaResponse) => void,
   ): ClientUnaryCall;
   /** What a node may announce; what it announces follows at once. */
   setPrefixRule(
