@@ -4,6 +4,7 @@ import type { Endpoint } from '#proto/model/endpoint.ts';
 import type { PublicKey } from '#proto/model/key.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import type { PathId } from './decide/event.ts';
+import type { PathReading } from './decide/quality-state.ts';
 import { type BfdState, multipointName } from './decide/state.ts';
 import { type Status, statusOf } from './decide/status.ts';
 import type { Host } from './host.ts';
@@ -21,8 +22,7 @@ export interface StatusParts {
 
 export async function readStatus({ clock, loop, bfd, host, faults, counters }: StatusParts): Promise<Status> {
   const state = loop.state();
-  const paths = new Map<PathId, { state: BfdState; rttMs: number | undefined }>();
-  for (const [path, seen] of bfd.sessions()) paths.set(path as PathId, { state: seen.state, rttMs: seen.rtt });
+  const paths = readPaths(bfd);
   const endpoints = new Map<PublicKey, Endpoint>();
   try {
     for (const [key, peer] of await host.observePeers(multipointName(state.self))) {
@@ -32,4 +32,11 @@ export async function readStatus({ clock, loop, bfd, host, faults, counters }: S
     // There is no interface (yet): nothing to add.
   }
   return statusOf(state, { paths, endpoints, faults, counters }, clock.now());
+}
+
+/** What BFD has measured by now. */
+export function readPaths(bfd: Bfd): Map<PathId, PathReading & { readonly state: BfdState }> {
+  const paths = new Map<PathId, PathReading & { readonly state: BfdState }>();
+  for (const [path, { state, rtt, loss }] of bfd.sessions()) paths.set(path as PathId, { state, rttMs: rtt, loss });
+  return paths;
 }

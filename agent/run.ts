@@ -28,6 +28,7 @@ import { openStateDir } from './io/state-dir.ts';
 import { createStateWriter, moveAside, readState } from './io/state-file.ts';
 import { startStatusServer } from './io/status-server.ts';
 import { createLoop } from './loop.ts';
+import { runMeasuring } from './measuring.ts';
 import { createNoticing } from './noticing.ts';
 import { monitorKernel } from './observe/kernel-monitor.ts';
 import { observeLocalAddresses } from './io/local-addresses.ts';
@@ -200,6 +201,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     renewWhenDue({ state: stateDir, session, clock, random, logger: logger.child({ component: 'renewal' }) }, signal),
     routes.run(signal),
     uplinks.run(signal),
+    runMeasuring({ bfd, state: loop.state, post, clock }, signal),
     registryAddresses.run(signal),
     monitorKernel({ follow, clock, random, onChange }, signal),
   ];

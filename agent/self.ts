@@ -27,6 +27,7 @@ export function selfOf(config: AgentConfig, interfacePrefix: string): Self {
     exit: config.exit,
     mtu: config.mtu,
     uplinks: config.uplinks,
+    quality: config.quality,
   };
 }
 

@@ -7,7 +7,11 @@ import { after, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
 import { dropShortcuts } from './shortcuts.ts';
 import { isOutside } from './exit.ts';
+import { avoided } from './quality.ts';
 import type { AgentState } from './state.ts';
+
+/** Idle timeouts that a direct path is kept which is avoided for now. */
+const avoidedPatience = 10;
 
 export function tickActivity(state: AgentState, turn: Turn): AgentState {
   const { config } = state;
@@ -41,7 +45,9 @@ export function sawActivity(state: AgentState, addresses: readonly Address[], tu
     if (used.has(prefix)) shortcuts.set(prefix, { ...shortcut, usedAt: turn.now });
     else if (remote?.phase === 'direct') {
       const since = Math.max(shortcut.usedAt, remote.since);
-      if (turn.now - since >= toMilliseconds(config.idleTimeout)) idle.push(prefix);
+      // What goes by the hub instead is not seen here: a path that is made anew would have to be judged anew.
+      const patience = avoided(state, shortcut.node) === undefined ? 1 : avoidedPatience;
+      if (turn.now - since >= toMilliseconds(config.idleTimeout) * patience) idle.push(prefix);
     }
   }
   return dropShortcuts({ ...state, shortcuts }, idle, turn);

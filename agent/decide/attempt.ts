@@ -6,6 +6,18 @@ import { after, type Instant, type Milliseconds, milliseconds } from '#proto/mod
 const firstRetryMs = 5000;
 const lastRetryMs = 300_000;
 
+export type RemotePhase =
+  /** The peer is there, both ends try. */
+  | 'punching'
+  /** BFD is Up: routes are installed. */
+  | 'direct'
+  /** BFD went Down: routes are gone, the peer stays, as the other end may still send, and may come back. */
+  | 'recovering'
+  /** Not needed any more: the other end is told, the peer stays until it must have heard. */
+  | 'closing'
+  /** No direct path; the hub carries the traffic until `retryAt`. */
+  | 'failed';
+
 export interface RendezvousProgress {
   readonly startAt: Instant;
   /** When the latest round was begun; the first one is begun by making the peer. */

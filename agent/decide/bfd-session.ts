@@ -1,6 +1,7 @@
 // The values of a BFD session, and the intervals and deadlines that follow from them. As nothing but the values is kept, a
 // change of an interval counts at once, from the last packet on (RFC 5880 section 6.8.3).
 import type { Instant, Milliseconds } from '#proto/model/time.ts';
+import type { Trip } from './bfd-measure.ts';
 import type { BfdState } from './bfd-packet.ts';
 
 export interface BfdTiming {
@@ -46,18 +47,16 @@ export interface BfdSession {
    * without Final, so that the next sequence cannot be ended by an answer to this one (6.8.3).
    */
   readonly poll: 'none' | 'due' | 'sent' | 'settling';
-  /** When the first packet of the latest Poll Sequence left. */
-  readonly polledAt: Instant;
   readonly sentAt: Instant;
   /** [0, 1): the draw for the interval after `sentAt`. */
   readonly jitter: number;
   readonly heardAt: Instant;
-  /** Round trips of the latest Poll Sequences, newest last. */
-  readonly roundTrips: readonly Milliseconds[];
+  /** When the packets of the latest Poll Sequence left. */
+  readonly polls: readonly Instant[];
+  /** The latest Poll Sequences since the session came Up, newest last. */
+  readonly trips: readonly Trip[];
 }
 
-/** How often an Up session measures the round trip by a Poll Sequence, which is allowed at any time (6.5). */
-export const rttPollInterval = 10_000;
 /** "Not less than one second" while not Up (6.8.3). */
 const slowInterval = 1000;
 const never = Infinity as Instant;

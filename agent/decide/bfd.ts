@@ -1,17 +1,17 @@
 // One BFD session as a pure machine: RFC 5880 in asynchronous mode, without echo and authentication. Time and randomness
 // are arguments, packets to send and the next wake-up are results. Never throws. bfd-session.ts has its values and intervals.
-import type { Instant, Milliseconds } from '#proto/model/time.ts';
+import type { Instant } from '#proto/model/time.ts';
 import {
   adopt,
   type BfdParameters,
   type BfdRemote,
   type BfdSession,
   detectAt,
-  rttPollInterval,
   sendAt,
   sendFrom,
   timingIn,
 } from './bfd-session.ts';
+import { pollInterval, withAnswer, withPoll } from './bfd-measure.ts';
 import { type BfdDiagnosticName, bfdDiagnostic, type BfdPacket, type BfdState, diagnosticName } from './bfd-packet.ts';
 
 export interface BfdTransition {
@@ -40,7 +40,6 @@ const unheard: BfdRemote = {
   desiredMinTx: 0,
   multiplier: 0,
 };
-const keptRoundTrips = 5;
 
 /** An active session sends its first packet at once. `discriminator`: unique on this host, not 0. `random`: [0, 1). */
 export function bfdStart(parameters: BfdParameters, now: Instant, discriminator: number, random: number): BfdStep {
@@ -54,11 +53,11 @@ export function bfdStart(parameters: BfdParameters, now: Instant, discriminator:
     advertised: timing,
     effective: timing,
     poll: 'none',
-    polledAt: now,
+    polls: [now],
     sentAt: now,
     jitter: random,
     heardAt: now,
-    roundTrips: [],
+    trips: [],
   };
   return bfdKick(session, now, random);
 }
@@ -78,7 +77,7 @@ export function bfdReceive(session: BfdSession, packet: BfdPacket, now: Instant,
 /** Detection (6.8.4) and periodic transmission (6.8.7). Calls before `mayAt` do nothing. */
 export function bfdTick(session: BfdSession, now: Instant, random: number): BfdStep {
   if (now >= detectAt(session)) {
-    const forgotten = { remote: unheard, roundTrips: [] };
+    const forgotten = { remote: unheard, trips: [] };
     if (session.state !== 'init' && session.state !== 'up') return bfdTick({ ...session, ...forgotten }, now, random);
     // Told to the discriminator that is then forgotten: a passive end may send nothing afterwards.
     const down = transmit(enter(session, 'down', bfdDiagnostic.detectionTimeExpired), now, random, session);
@@ -105,12 +104,6 @@ export function bfdAdminDown(session: BfdSession, now: Instant, random: number):
   return rest(step.session, step.send, session);
 }
 
-/** The least of the latest round trips, while Up. Later packets of one Poll Sequence make it only larger. */
-export function bfdRoundTrip(session: BfdSession): Milliseconds | undefined {
-  if (session.state !== 'up' || session.roundTrips.length === 0) return undefined;
-  return Math.min(...session.roundTrips) as Milliseconds;
-}
-
 function hear(session: BfdSession, packet: BfdPacket, now: Instant): BfdSession {
   const heard: BfdSession = {
     ...session,
@@ -125,8 +118,8 @@ function hear(session: BfdSession, packet: BfdPacket, now: Instant): BfdSession 
     },
   };
   if (packet.final && session.poll === 'sent') {
-    const roundTrips = [...session.roundTrips, (now - session.polledAt) as Milliseconds].slice(-keptRoundTrips);
-    return { ...heard, poll: 'settling', effective: session.advertised, roundTrips };
+    const trips = withAnswer(session.trips, session.polls, now);
+    return { ...heard, poll: 'settling', effective: session.advertised, trips };
   }
   if (!packet.final && session.poll === 'settling') return adopt({ ...heard, poll: 'none' });
   return heard;
@@ -155,18 +148,19 @@ function react(session: BfdSession, remote: BfdState): BfdSession {
 function enter(session: BfdSession, state: BfdState, diagnostic: number): BfdSession {
   const timing = timingIn(state, session.parameters);
   const poll = state === 'up' ? 'due' : 'none';
-  return { ...session, state, diagnostic, advertised: timing, effective: timing, poll, roundTrips: [] };
+  return { ...session, state, diagnostic, advertised: timing, effective: timing, poll, trips: [] };
 }
 
 function transmit(session: BfdSession, now: Instant, random: number, before: BfdSession): BfdStep {
-  const again = session.state === 'up' && session.poll === 'none' && now - session.polledAt >= rttPollInterval;
-  const starts = again || session.poll === 'due';
+  const rested = now - (session.polls[0] ?? now) >= pollInterval[session.parameters.role];
+  const starts = session.poll === 'due' || (rested && session.state === 'up' && session.poll === 'none');
+  const poll = starts ? 'sent' : session.poll;
   const sent: BfdSession = {
     ...session,
     sentAt: now,
     jitter: random,
-    poll: starts ? 'sent' : session.poll,
-    polledAt: starts ? now : session.polledAt,
+    poll,
+    polls: poll === 'sent' ? withPoll(starts ? [] : session.polls, now) : session.polls,
   };
   return rest(sent, [packetOf(sent, sent.poll === 'sent', false)], before);
 }

@@ -6,6 +6,7 @@ import type { Target } from '#proto/model/nhrp.ts';
 import { hubMetric, type OverlayRoute, shortcutMetric } from './install.ts';
 import { carriedBy, isInside } from './learned.ts';
 import { carryingHubs } from './load-sharing.ts';
+import { isRoutedTo } from './quality.ts';
 import { type AgentState, type HubPath, multipointName } from './state.ts';
 import { transitPrefixes } from './transit.ts';
 
@@ -29,7 +30,7 @@ export function spokeRoutes(state: AgentState, config: OverlayConfig): OverlayRo
     }
   }
   for (const shortcut of state.shortcuts.values()) {
-    if (state.remotes.get(shortcut.node)?.phase !== 'direct') continue;
+    if (!isRoutedTo(state, shortcut.node)) continue;
     const { prefix } = shortcut;
     routes.push({ prefix, interfaces: [multipoint], source: sourceFor(config, prefix), metric: shortcutMetric });
   }

@@ -9,6 +9,7 @@ import type { NodeMessage, RegistryMessage } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import type { KernelRoute } from './kernel-routes.ts';
 import type { Pass } from './late.ts';
+import type { PathReading } from './quality-state.ts';
 import type { BfdState } from './state.ts';
 import type { UplinkSight } from './uplink-state.ts';
 
@@ -35,6 +36,8 @@ export type Event =
   | { readonly kind: 'registries'; readonly endpoints: readonly Endpoint[] }
   /** agent.yaml was read again. */
   | { readonly kind: 'configured'; readonly routing: RoutingConfig; readonly exit: ExitConfig | undefined }
+  /** What BFD has measured. */
+  | { readonly kind: 'measured'; readonly readings: ReadonlyMap<PathId, PathReading> }
   /** A look at the uplinks; those that have an interface. */
   | { readonly kind: 'uplinks'; readonly sights: ReadonlyMap<string, UplinkSight> }
   /** A look at the kernel's routes. */

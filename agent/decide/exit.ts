@@ -10,6 +10,7 @@ import type { OverlayConfig } from '#proto/model/session.ts';
 import { type KillSwitch, policyNumber, type RouteState, type RuleState, ruleOf } from './host.ts';
 import { hubMetric } from './install.ts';
 import { announcedPrefixes } from './routing-state.ts';
+import { isRoutedTo } from './quality.ts';
 import { type AgentState, multipointName } from './state.ts';
 
 /** What a full tunnel asks of the host. */
@@ -54,7 +55,7 @@ export function exitWay(state: AgentState, family: Family): ExitWay | undefined 
   const hub = state.hubs.get(origin.node);
   if (hub)
     return hub.place === 'none' ? { reason: `no tunnel to ${exit.via}` } : { interface: hub.interface, direct: true };
-  if (state.remotes.get(origin.node)?.phase === 'direct') {
+  if (isRoutedTo(state, origin.node)) {
     return { interface: multipointName(state.self), direct: true };
   }
   const active = state.activeHub === undefined ? undefined : state.hubs.get(state.activeHub);

@@ -5,6 +5,7 @@ import type { NodeId } from '#proto/model/names.ts';
 import type { HubConfig } from '#proto/model/session.ts';
 import { after, type Instant, type Milliseconds, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn } from './event.ts';
+import { isPoorHub } from './quality.ts';
 import { sharingWith } from './load-sharing.ts';
 import type { AgentState, HubPath } from './state.ts';
 
@@ -23,6 +24,8 @@ interface Rules {
   readonly places: number;
   /** There is another hub than those that are to be stopped. */
   readonly relieved: boolean;
+  /** Whether it works, but is lossy or slow. */
+  readonly isPoor: (path: HubPath) => boolean;
 }
 
 /** A hub without a tunnel. */
@@ -61,7 +64,13 @@ export function chooseHubs(state: AgentState, turn: Turn): AgentState {
   // A hub has a tunnel to every other one, and none of them is its way to everything.
   const places = isHub || maxConnections === 0 ? Infinity : maxConnections;
   const relieved = !isHub && [...state.hubs.values()].some((path) => path.place === 'connected' && !path.hub.draining);
-  const rules = { now: turn.now, fallback: toMilliseconds(fallbackTime), places, relieved };
+  const rules = {
+    now: turn.now,
+    fallback: toMilliseconds(fallbackTime),
+    places,
+    relieved,
+    isPoor: (path: HubPath) => isPoorHub(state, path),
+  };
   const changed = new Map<NodeId, HubPath>();
   for (const cluster of clustersOf(state.hubs)) {
     for (const path of arrange(cluster, rules)) {
@@ -76,7 +85,8 @@ export function chooseHubs(state: AgentState, turn: Turn): AgentState {
   if (active && active.hub.node !== state.activeHub) {
     note(turn, 'active hub', { hub: active.hub.name, interface: active.interface });
   }
-  const sharing = sharingWith(state, active, hubs, (path, current) => mayReplace(path, current, rules));
+  const equals = new Map([...hubs].filter(([, path]) => rules.isPoor(path) === (active && rules.isPoor(active))));
+  const sharing = sharingWith(state, active, equals, (path, current) => mayReplace(path, current, rules));
   if (sharing !== state.sharing) {
     note(turn, 'hubs that share', {
       hubs: [active?.hub.node, ...sharing].map((node) => node && hubs.get(node)?.hub.name),
@@ -193,18 +203,29 @@ function withdraw(path: HubPath, { now, fallback }: Rules): HubPath {
 function chooseActive(paths: readonly HubPath[], present: NodeId | undefined, rules: Rules): HubPath | undefined {
   const current = paths.find((path) => path.hub.node === present && path.place !== 'none');
   const connected = paths.filter((path) => path.place === 'connected');
-  if (connected.length === 0) return current ?? best(paths.filter((path) => path.place !== 'none'));
-  if (current?.place !== 'connected') return best(connected);
+  if (connected.length === 0)
+    return (
+      current ??
+      best(
+        paths.filter((path) => path.place !== 'none'),
+        rules,
+      )
+    );
+  if (current?.place !== 'connected') return best(connected, rules);
+  const better = (path: HubPath): boolean =>
+    (rules.isPoor(current) && !rules.isPoor(path)) || mayReplace(path, current, rules);
   return best(
-    connected.filter((path) => path === current || mayReplace(path, current, rules)),
+    connected.filter((path) => path === current || better(path)),
+    rules,
     current,
   );
 }
 
-function best(paths: readonly HubPath[], current?: HubPath): HubPath | undefined {
+function best(paths: readonly HubPath[], { isPoor }: Rules, current?: HubPath): HubPath | undefined {
   return [...paths].sort(
     (a, b) =>
       Number(a.hub.draining) - Number(b.hub.draining) ||
+      Number(isPoor(a)) - Number(isPoor(b)) ||
       a.hub.cluster - b.hub.cluster ||
       a.hub.priority - b.hub.priority ||
       Number(b === current) - Number(a === current) ||

@@ -15,6 +15,7 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
     a.routing.announcements === b.routing.announcements &&
     a.interfaces === b.interfaces &&
     a.uplinks === b.uplinks &&
+    a.quality === b.quality &&
     a.hubs === b.hubs &&
     a.activeHub === b.activeHub &&
     a.sharing === b.sharing &&

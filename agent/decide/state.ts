@@ -10,9 +10,11 @@ import type { LearnedRoute } from '#proto/model/route.ts';
 import type { ExitConfig, RoutingConfig } from '#proto/model/routing.ts';
 import type { HubConfig, OverlayConfig } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
+import type { QualityConfig } from '#proto/model/quality.ts';
 import type { UplinkConfig } from '#proto/model/uplink.ts';
-import type { RendezvousProgress, Search } from './attempt.ts';
+import type { RemotePhase, RendezvousProgress, Search } from './attempt.ts';
 import { type HubState, initialHub } from './hub-state.ts';
+import type { Verdict } from './quality-state.ts';
 import type { Reception } from './reception.ts';
 import { initialRouting, type RoutingState } from './routing-state.ts';
 import { initialUplinks, type UplinkState } from './uplink-state.ts';
@@ -35,6 +37,7 @@ export interface Self {
   /** Of the tunnel interfaces; absent: as the overlay says. */
   readonly mtu: number | undefined;
   readonly uplinks: readonly UplinkConfig[];
+  readonly quality: QualityConfig | undefined;
 }
 
 export interface AgentState {
@@ -67,6 +70,7 @@ export interface AgentState {
   readonly remotes: ReadonlyMap<NodeId, Remote>;
   readonly nextActivityAt: Instant | undefined;
   readonly uplinks: UplinkState;
+  readonly quality: ReadonlyMap<string, Verdict>;
   /** Hubs. */
   readonly hub: HubState;
 }
@@ -150,18 +154,6 @@ export interface Shortcut {
   readonly usedAt: Instant;
 }
 
-export type RemotePhase =
-  /** The peer is there, both ends try. */
-  | 'punching'
-  /** BFD is Up: routes are installed. */
-  | 'direct'
-  /** BFD went Down: routes are gone, the peer stays, as the other end may still send, and may come back. */
-  | 'recovering'
-  /** Not needed any more: the other end is told, the peer stays until it must have heard. */
-  | 'closing'
-  /** No direct path; the hub carries the traffic until `retryAt`. */
-  | 'failed';
-
 /** Another node to which there is, was or might be a direct tunnel. */
 export interface Remote {
   readonly target: Target;
@@ -213,6 +205,7 @@ export function initialState(self: Self): AgentState {
     remotes: new Map(),
     nextActivityAt: undefined,
     uplinks: initialUplinks,
+    quality: new Map(),
     hub: initialHub,
   };
 }

@@ -1,34 +1,16 @@
 // What the agent shows of its state: the JSON of `dmwg status`. Field names are an interface to scripts.
-import { type Address, comparePrefixes, familyOf } from '#proto/model/address.ts';
-import type { Endpoint } from '#proto/model/endpoint.ts';
-import type { PublicKey } from '#proto/model/key.ts';
+import { comparePrefixes, familyOf } from '#proto/model/address.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import type { RegistryEndpoint } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { type CacheEntry, cacheOf } from './cache.ts';
-import type { PathId } from './event.ts';
 import { carryingHubs } from './load-sharing.ts';
+import { isPoorHub } from './quality.ts';
+import { measuredOf, type Readings } from './readings.ts';
+import { type PeerStatus, peerStatus } from './status-peers.ts';
 import { uplinkFaults, type UplinkStatus, uplinkStatus } from './uplink-status.ts';
 import { routingFaults, type RoutingStatus, routingStatus } from './routing-status.ts';
-import {
-  type AgentState,
-  type BfdState,
-  type HubPath,
-  isOpen,
-  multipointName,
-  type Remote,
-  type Shortcut,
-} from './state.ts';
-
-/** What the state does not hold: readings of BFD and WireGuard. */
-export interface Readings {
-  readonly paths: ReadonlyMap<PathId, { readonly state: BfdState; readonly rttMs: number | undefined }>;
-  readonly endpoints: ReadonlyMap<PublicKey, Endpoint>;
-  /** Faults of the last pass that still stand. */
-  readonly faults: readonly string[];
-  /** NHRP messages since the agent started. */
-  readonly counters: NhrpCounters;
-}
+import { type AgentState, type HubPath, isOpen, multipointName, type Shortcut } from './state.ts';
 
 export interface Status {
   readonly node: string;
@@ -72,23 +54,15 @@ export interface HubStatus {
   readonly state: 'up' | 'probe' | 'down';
   readonly active: boolean;
   readonly rttMs: number | null;
+  /** Percent of packets there and back; null while not known. */
+  readonly loss: number | null;
+  /** Lossy or slow: others come before it. */
+  readonly poor: boolean;
   /** By which its packets leave; null: as the host's routes say. */
   readonly uplink: string | null;
   readonly interface: string;
   /** Where its packets go; null until it has registered once. */
   readonly endpoint: string | null;
-}
-
-export interface PeerStatus {
-  /** Empty while it is being resolved. */
-  readonly node: string;
-  readonly address: string;
-  readonly path: 'direct' | 'hub';
-  readonly state: 'resolving' | 'punching' | 'direct' | 'failed';
-  readonly endpoint: string | null;
-  readonly bfd: 'up' | 'init' | 'down';
-  readonly rttMs: number | null;
-  readonly reason: string | null;
 }
 
 export interface ShortcutStatus {
@@ -114,7 +88,6 @@ export interface InterfaceStatus {
 
 export function statusOf(state: AgentState, readings: Readings, now: Instant): Status {
   const { self, config, registration } = state;
-  const remotes = [...state.remotes.values()].filter((remote) => remote.phase !== 'closing');
   return {
     node: self.name,
     id: self.node,
@@ -133,11 +106,7 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
     registration: { observedEndpoint: registration.observedEndpoint ?? null, refused: registration.refused },
     hubs: [...state.hubs.values()].map((path) => hubStatus(state, path, readings)),
     uplinks: uplinkStatus(state, readings.paths),
-    peers: [
-      ...remotes.map((remote) => remoteStatus(remote, readings)),
-      ...resolving(state),
-      ...spokes(state, readings),
-    ],
+    peers: peerStatus(state, readings),
     shortcuts: [...state.shortcuts.values()]
       .filter((shortcut) => state.remotes.get(shortcut.node)?.phase === 'direct')
       .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
@@ -167,7 +136,8 @@ function hubStatus(state: AgentState, path: HubPath, readings: Readings): HubSta
     cluster: path.hub.cluster,
     state: hubStates[path.place],
     active: carryingHubs(state).includes(path),
-    rttMs: readings.paths.get(`hub:${path.hub.node}`)?.rttMs ?? null,
+    ...measuredOf(readings, `hub:${path.hub.node}`),
+    poor: isPoorHub(state, path),
     uplink: state.uplinks.places.get(path.interface)?.uplink ?? null,
     interface: path.interface,
     endpoint: path.hub.endpoints[0] ?? null,
@@ -186,65 +156,4 @@ function shortcutStatus(state: AgentState, shortcut: Shortcut, readings: Reading
     age: Math.max(0, Math.round((now - shortcut.createdAt) / 1000)),
     expiresIn: Math.max(0, Math.round((shortcut.expiresAt - now) / 1000)),
   };
-}
-
-function remoteStatus(remote: Remote, readings: Readings): PeerStatus {
-  const { target } = remote;
-  const direct = remote.phase === 'direct';
-  const trying = remote.rendezvous?.rounds[Math.max(0, remote.rendezvous.next - 1)];
-  return {
-    node: target.name,
-    address: target.address,
-    path: direct ? 'direct' : 'hub',
-    state: direct ? 'direct' : remote.phase === 'failed' ? 'failed' : 'punching',
-    endpoint: readings.endpoints.get(target.publicKey) ?? trying ?? null,
-    bfd: shownBfd(remote.bfd),
-    rttMs: readings.paths.get(`direct:${target.node}`)?.rttMs ?? null,
-    reason: remote.reason ?? null,
-  };
-}
-
-/** Destinations whose node is not known (yet). */
-function resolving(state: AgentState): PeerStatus[] {
-  return [...state.resolutions.values()]
-    .filter((entry) => !knownDestination(state, entry.destination))
-    .map((entry) => ({
-      node: '',
-      address: entry.destination,
-      path: 'hub' as const,
-      state: entry.negativeUntil === undefined ? ('resolving' as const) : ('failed' as const),
-      endpoint: null,
-      bfd: 'down' as const,
-      rttMs: null,
-      reason: entry.negativeUntil === undefined ? null : 'the registry has no binding for it',
-    }));
-}
-
-/** On a hub: the spokes with a tunnel to it. */
-function spokes(state: AgentState, readings: Readings): PeerStatus[] {
-  const shown: PeerStatus[] = [];
-  for (const peer of state.hub.peers?.values() ?? []) {
-    const tunnel = peer.interfaces.find((own) => own.kind === 'hub-tunnel' && own.hub === state.self.node);
-    if (!tunnel) continue;
-    const bfd = readings.paths.get(`spoke:${peer.node}`)?.state ?? 'down';
-    shown.push({
-      node: peer.name,
-      address: peer.address,
-      path: 'direct',
-      state: bfd === 'up' ? 'direct' : 'punching',
-      endpoint: readings.endpoints.get(tunnel.publicKey) ?? null,
-      bfd: shownBfd(bfd),
-      rttMs: readings.paths.get(`spoke:${peer.node}`)?.rttMs ?? null,
-      reason: null,
-    });
-  }
-  return shown;
-}
-
-function knownDestination(state: AgentState, destination: Address): boolean {
-  return [...state.shortcuts.values()].some((shortcut) => shortcut.destination === destination);
-}
-
-function shownBfd(state: BfdState): 'up' | 'init' | 'down' {
-  return state === 'admin-down' ? 'down' : state;
 }

@@ -27,6 +27,7 @@ import {
 import { sawRoutes, tickAnnounced } from './announcing.ts';
 import { dropShortcuts, dropUnfit } from './shortcuts.ts';
 import { chooseTransit, reached } from './transit.ts';
+import { measured } from './quality.ts';
 import { chooseUplinks, probeBfd, sawUplinks } from './uplink-choice.ts';
 import { type AgentState, type HubPath, initialState, multipointName, type Remote, withEntry } from './state.ts';
 
@@ -71,6 +72,8 @@ export function handle(state: AgentState, event: Event, turn: Turn): AgentState 
     case 'configured':
       note(turn, 'configured anew', { exit: event.exit?.via });
       return { ...state, self: { ...state.self, routing: event.routing, exit: event.exit } };
+    case 'measured':
+      return measured(state, event.readings, turn);
     case 'uplinks':
       return dropUnfit(sawUplinks(state, event.sights, turn), turn);
     case 'kernel-routes':

@@ -4,6 +4,7 @@ import { exitWay, isDefault } from './exit.ts';
 import { learnedAround } from './learned.ts';
 import { carryingHubs } from './load-sharing.ts';
 import { matchShortcut } from './nhrp-messages.ts';
+import { avoided } from './quality.ts';
 import { type AgentState, type HubPath, multipointName } from './state.ts';
 
 export interface Trace {
@@ -66,6 +67,11 @@ function shortcut(state: AgentState, address: Address, why: string[]): Trace | u
   const node = remote.target.name;
   if (remote.phase !== 'direct') {
     why.push(`the shortcut ${known.prefix} to ${node} is not used: ${remote.reason ?? remote.phase}`);
+    return undefined;
+  }
+  const fault = avoided(state, known.node);
+  if (fault !== undefined) {
+    why.push(`the shortcut ${known.prefix} to ${node} is up, but not used: ${fault}`);
     return undefined;
   }
   why.push(`the shortcut ${known.prefix} to ${node} is up`);

@@ -5,6 +5,7 @@ import type { NodeId } from '#proto/model/names.ts';
 import { after, type Instant, type Milliseconds, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import { note, type Turn, warn } from './event.ts';
 import { greetReflectors } from './hub-paths.ts';
+import { isPoor } from './quality.ts';
 import { dropShortcuts } from './shortcuts.ts';
 import { type AgentState, type BfdState, type HubPath, multipointName, type OwnInterface, withEntry } from './state.ts';
 import type { Probe, UplinkPlace, UplinkSight } from './uplink-state.ts';
@@ -26,6 +27,8 @@ interface Candidate {
   readonly up: boolean;
   /** The last change from or to that; 0: there was none. */
   readonly since: Instant;
+  /** It works, but others are better. */
+  readonly poor: boolean;
 }
 
 interface Question {
@@ -90,7 +93,8 @@ function placeHubTunnel(state: AgentState, own: OwnInterface, number: number, tu
   const ranked = rankedUplinks(self, number);
   const candidates = ranked.map(({ name }): Candidate => {
     const probe = own.hub === undefined ? undefined : uplinks.probes.get(probeKey(own.hub, name));
-    return candidate(state, name, probe ? [probe] : []);
+    const poor = own.hub !== undefined && isPoor(state, `uplink:${probeKey(own.hub, name)}`);
+    return { ...candidate(state, name, probe ? [probe] : []), poor };
   });
   const place = uplinks.places.get(own.name) ?? firstPlace(candidates, turn);
   const path = own.hub === undefined ? undefined : hubs.get(own.hub);
@@ -110,7 +114,9 @@ function placeMultipoint(state: AgentState, own: OwnInterface, turn: Turn): Agen
   const { uplinks, self } = state;
   const candidates = rankedUplinks(self, 0).map(({ name }) => {
     const probes = [...state.hubs.keys()].flatMap((hub) => uplinks.probes.get(probeKey(hub, name)) ?? []);
-    return candidate(state, name, probes);
+    const up = [...state.hubs.keys()].filter((hub) => uplinks.probes.get(probeKey(hub, name))?.bfd === 'up');
+    const poor = up.length > 0 && up.every((hub) => isPoor(state, `uplink:${probeKey(hub, name)}`));
+    return { ...candidate(state, name, probes), poor };
   });
   const place = uplinks.places.get(own.name) ?? firstPlace(candidates, turn);
   if (place.next) {
@@ -152,7 +158,8 @@ function moveMultipoint(state: AgentState, own: OwnInterface, place: UplinkPlace
 }
 
 /** The uplink to move to; undefined: stay. */
-function nextUplink({ candidates, place, failing, fallback }: Question, now: Instant): string | undefined {
+function nextUplink({ candidates: all, place, failing, fallback }: Question, now: Instant): string | undefined {
+  const candidates = [...all.filter(({ poor }) => !poor), ...all.filter(({ poor }) => poor)];
   const present = candidates.find(({ name }) => name === place.uplink);
   const others = candidates.filter((one) => one !== present && one.usable);
   if (failing || present?.usable !== true) {
@@ -166,7 +173,7 @@ function nextUplink({ candidates, place, failing, fallback }: Question, now: Ins
   return better.find((one) => one.usable && one.up && now - one.since >= fallback)?.name;
 }
 
-function candidate({ uplinks }: AgentState, name: string, probes: readonly Probe[]): Candidate {
+function candidate({ uplinks }: AgentState, name: string, probes: readonly Probe[]): Omit<Candidate, 'poor'> {
   const up = probes.filter(({ bfd }) => bfd === 'up').map(({ since }) => since);
   return {
     name,

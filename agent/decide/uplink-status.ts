@@ -1,5 +1,7 @@
 // What the agent shows of its uplinks.
 import type { PathId } from './event.ts';
+import type { PathReading } from './quality-state.ts';
+import { percentOf } from './readings.ts';
 import { type AgentState, multipointName } from './state.ts';
 import { isProbed, isUsable, probeKey } from './uplinks.ts';
 
@@ -18,10 +20,8 @@ export interface UplinkStatus {
   readonly gateway: string | null;
   /** To the nearest hub. */
   readonly rttMs: number | null;
-}
-
-interface PathReading {
-  readonly rttMs: number | undefined;
+  /** To the hub with the least: percent of packets there and back. */
+  readonly loss: number | null;
 }
 
 export function uplinkStatus(state: AgentState, paths: ReadonlyMap<PathId, PathReading>): UplinkStatus[] {
@@ -32,6 +32,7 @@ export function uplinkStatus(state: AgentState, paths: ReadonlyMap<PathId, PathR
     const keys = [...hubs.keys()].map((hub) => probeKey(hub, name));
     const reached = keys.some((key) => uplinks.probes.get(key)?.bfd === 'up');
     const rtts = keys.flatMap((key) => paths.get(`uplink:${key}`)?.rttMs ?? []);
+    const losses = keys.flatMap((key) => paths.get(`uplink:${key}`)?.loss ?? []);
     const up = isUsable(sight) && (reached || !isProbed(self));
     return {
       name,
@@ -45,6 +46,7 @@ export function uplinkStatus(state: AgentState, paths: ReadonlyMap<PathId, PathR
       addresses: sight?.addresses ?? [],
       gateway: sight?.routes.find(({ prefix, via }) => prefix.endsWith('/0') && via !== undefined)?.via ?? null,
       rttMs: rtts.length === 0 ? null : Math.min(...rtts),
+      loss: percentOf(losses.length === 0 ? undefined : Math.min(...losses)),
     };
   });
 }

@@ -19,6 +19,8 @@ export interface BfdObservation {
   readonly since: Timestamp;
   /** Least of the latest few; absent when not Up or not measured yet. */
   readonly rtt: Milliseconds | undefined;
+  /** The part of the latest polls without an answer, 0 to 1; absent when not Up or too few were sent. */
+  readonly loss: number | undefined;
   readonly diagnostic: BfdDiagnosticName;
   /** As last heard. `admin-down`: the other end stopped on purpose, which says nothing about the path (RFC 5882 4.2). */
   readonly remoteState: BfdState;

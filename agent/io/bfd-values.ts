@@ -1,5 +1,5 @@
 // Between what the port speaks of and the machine's own values.
-import { bfdRoundTrip } from '#agent/decide/bfd.ts';
+import { leastTrip, lossOf } from '#agent/decide/bfd-measure.ts';
 import { diagnosticName } from '#agent/decide/bfd-packet.ts';
 import type { BfdParameters, BfdSession } from '#agent/decide/bfd-session.ts';
 import type { BfdObservation, BfdSessionConfig } from './bfd-port.ts';
@@ -19,7 +19,8 @@ export function observationOf(
   return {
     state: session.state,
     since,
-    rtt: bfdRoundTrip(session),
+    rtt: session.state === 'up' ? leastTrip(session.trips) : undefined,
+    loss: session.state === 'up' ? lossOf(session.trips) : undefined,
     diagnostic: diagnosticName(session.diagnostic),
     remoteState: session.remote.state,
     sendErrors,

@@ -12,8 +12,10 @@ import {
 } from '#proto/model/names.ts';
 import type { Result } from '#proto/model/result.ts';
 import { defaultRouting, type ExitConfig, type RoutingConfig } from '#proto/model/routing.ts';
+import { defaultQuality, type QualityConfig } from '#proto/model/quality.ts';
 import type { UplinkConfig } from '#proto/model/uplink.ts';
 import { exitSchema, formatRouting, routingSchema } from './routing-config.ts';
+import { qualitySchema } from './quality-config.ts';
 import { uplinksSchema } from './uplink-config.ts';
 import { formatYaml, hostPort, parseYaml, prefix, text, withEntry } from './yaml-file.ts';
 
@@ -45,6 +47,8 @@ export interface AgentConfig {
   readonly exit: ExitConfig | undefined;
   /** None: packets leave as the host's routes say. */
   readonly uplinks: readonly UplinkConfig[];
+  /** Absent: paths that are Up are all the same. */
+  readonly quality: QualityConfig | undefined;
 }
 
 const port = z.int().min(1).max(65_535).optional();
@@ -69,6 +73,7 @@ const schema = z
     routing: routingSchema.optional(),
     exit: exitSchema.optional(),
     uplinks: uplinksSchema.default([]),
+    quality: qualitySchema.optional(),
   })
   .superRefine((config, context) => {
     const issue = (path: string[], message: string): void => {
@@ -89,7 +94,8 @@ const schema = z
   })
   .transform((config): AgentConfig => {
     const { listenPort, mtu, node, routing = defaultRouting, exit, ...rest } = config;
-    return { ...rest, listenPort, mtu, routing, exit, node: { ...node, address6: node.address6 } };
+    const quality = 'quality' in config ? config.quality : defaultQuality;
+    return { ...rest, quality, listenPort, mtu, routing, exit, node: { ...node, address6: node.address6 } };
   });
 
 /** One fault that names everything that is wrong, each with its path. */
@@ -104,5 +110,10 @@ export function withExit(source: string, exit: ExitConfig | undefined): Result<s
 
 export function formatAgentConfig(config: AgentConfig): string {
   const uplinks = config.uplinks.length === 0 ? undefined : config.uplinks;
-  return formatYaml({ ...config, uplinks, routing: formatRouting(config.routing) });
+  const quality = config.quality === undefined ? 'off' : sameQuality(config.quality) ? undefined : config.quality;
+  return formatYaml({ ...config, uplinks, quality, routing: formatRouting(config.routing) });
+}
+
+function sameQuality({ loss, rtt }: QualityConfig): boolean {
+  return loss === defaultQuality.loss && rtt === defaultQuality.rtt;
 }

@@ -18,6 +18,7 @@ const uplink = z.object({
   addresses: z.array(z.string()),
   gateway: optionalText,
   rttMs: optionalNumber,
+  loss: optionalNumber,
 });
 
 /** The fields of the agent's status that are shown as text. More may come, and `-o json` passes them on. */
@@ -40,6 +41,7 @@ const statusShape = z.object({
       state: z.string(),
       active: z.boolean(),
       rttMs: optionalNumber,
+      loss: optionalNumber,
       uplink: optionalText,
       interface: optionalText,
       endpoint: optionalText,
@@ -55,6 +57,7 @@ const statusShape = z.object({
       endpoint: optionalText,
       bfd: optionalText,
       rttMs: optionalNumber,
+      loss: optionalNumber,
       reason: optionalText,
     }),
   ),

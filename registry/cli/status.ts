@@ -61,6 +61,7 @@ function hubs(status: AgentView): string {
       { title: 'STATE', text: ({ state }) => state },
       { title: 'ACTIVE', text: ({ active }) => (active ? 'yes' : 'no') },
       { title: 'RTT', text: ({ rttMs }) => formatRtt(rttMs), right: true },
+      { title: 'LOSS', text: ({ loss }) => formatLoss(loss), right: true },
       { title: 'INTERFACE', text: (hub) => hub.interface ?? '' },
       ...(status.uplinks?.length ? [{ title: 'UPLINK', text: (hub: HubView) => hub.uplink ?? '' }] : []),
     ],
@@ -77,6 +78,7 @@ function uplinks(status: AgentView): string {
       { title: 'STATE', text: ({ state }) => state },
       { title: 'ACTIVE', text: ({ active }) => (active ? 'yes' : 'no') },
       { title: 'RTT', text: ({ rttMs }) => formatRtt(rttMs), right: true },
+      { title: 'LOSS', text: ({ loss }) => formatLoss(loss), right: true },
       { title: 'INTERFACE', text: (uplink) => uplink.interface ?? '' },
       { title: 'ADDRESS', text: ({ addresses }) => addresses.join(', ') },
       { title: 'GATEWAY', text: ({ gateway }) => gateway ?? '' },
@@ -96,6 +98,7 @@ function peers(status: AgentView): string {
       { title: 'STATE', text: ({ state }) => state },
       { title: 'BFD', text: ({ bfd }) => bfd ?? '' },
       { title: 'RTT', text: ({ rttMs }) => formatRtt(rttMs), right: true },
+      { title: 'LOSS', text: ({ loss }) => formatLoss(loss), right: true },
       { title: 'ENDPOINT', text: ({ endpoint }) => endpoint ?? '' },
       { title: 'REASON', text: ({ reason }) => reason ?? '' },
     ],
@@ -137,4 +140,8 @@ function interfaces(status: AgentView): string {
 
 function formatRtt(milliseconds: number | null | undefined): string {
   return typeof milliseconds === 'number' ? `${milliseconds.toFixed(1)} ms` : '';
+}
+
+function formatLoss(percent: number | null | undefined): string {
+  return typeof percent === 'number' ? `${String(percent)} %` : '';
 }

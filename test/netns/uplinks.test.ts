@@ -41,6 +41,16 @@ async function stop(lab: Lab, nat: string): Promise<void> {
   await lab.host(nat).run(['nft', '-f', '-'], { input: ['table inet cut {', ...chains, '}', ''].join('\n') });
 }
 
+/** An eighth of the packets between two places of the internet is lost: too few for BFD to go Down. */
+async function lose(lab: Lab, one: string, other: string): Promise<void> {
+  const rules = [
+    [one, other],
+    [other, one],
+  ].map(([from = '', to = '']) => `ip saddr ${from} ip daddr ${to} numgen random mod 8 < 1 drop`);
+  const chain = ['chain forward {', 'type filter hook forward priority -5;', ...rules, '}'];
+  await lab.host('core').run(['nft', '-f', '-'], { input: ['table inet lossy {', ...chain, '}', ''].join('\n') });
+}
+
 async function heal(lab: Lab, nat: string): Promise<void> {
   await lab.host(nat).run(['nft', 'delete', 'table', 'inet', 'cut']);
 }
@@ -62,7 +72,8 @@ test('a branch with two uplinks', async (t) => {
   const b = await overlay.join('b');
   const c = await overlay.join('c');
   await overlay.settled();
-  const on = (what: string, wanted: string): Promise<void> => isOn(lab, branch, what, wanted);
+  const on = (what: string, wanted: string, within?: number): Promise<void> =>
+    isOn(lab, branch, { what, wanted, within });
   await on('both uplinks reach the hub, and all goes by the first', 'fibre:up* mobile:up, hub by fibre');
 
   const around = branch.host.startPing({ to: c.address, rate: 500 / slowness });
@@ -121,6 +132,23 @@ test('a branch with two uplinks', async (t) => {
     await replyThat(lab, straight, { came: direct, what: 'without a hop from the new address', since: changed });
     await on('both reach the hub', 'fibre:up* mobile:up, hub by fibre');
   });
+
+  await t.test('a direct path that loses packets is left for the hub', async () => {
+    await replyThat(lab, straight, { came: direct, what: 'without a hop', since: Date.now() });
+    await lose(lab, '203.0.113.11', '203.0.113.13');
+    const what = 'b is not reached directly, as that path loses packets';
+    const avoided = async (): Promise<boolean> => /not used: it loses/.test((await branch.peer('b'))?.reason ?? '');
+    await until(what, avoided, { within: 120_000 * slowness, every: 100, explain: () => lab.state() });
+    await replyThat(lab, straight, { came: throughHub, what: 'through the hub', since: Date.now() });
+    assert.equal((await branch.peer('b'))?.path, 'hub');
+    await lab.host('core').run(['nft', 'delete', 'table', 'inet', 'lossy']);
+  });
+
+  await t.test('an uplink that loses packets is left for the other', async () => {
+    await lose(lab, '203.0.113.11', hubAddress);
+    await on('all goes by the second', 'fibre:up mobile:up*, hub by mobile', 120_000);
+    await lab.host('core').run(['nft', 'delete', 'table', 'inet', 'lossy']);
+  });
   for (const ping of [around, straight]) await ping.finish();
 });
 
@@ -147,8 +175,14 @@ async function readdress(
   t.diagnostic(`${device} has ${to}`);
 }
 
+interface Wanted {
+  readonly what: string;
+  readonly wanted: string;
+  readonly within?: number | undefined;
+}
+
 /** "fibre:up* mobile:down, hub by mobile": the active one has the star. */
-async function isOn(lab: Lab, branch: Agent, what: string, wanted: string): Promise<void> {
+async function isOn(lab: Lab, branch: Agent, { what, wanted, within = 40_000 }: Wanted): Promise<void> {
   let found = '';
   const look = async (): Promise<boolean> => {
     const status = await branch.status();
@@ -157,7 +191,7 @@ async function isOn(lab: Lab, branch: Agent, what: string, wanted: string): Prom
     return found === wanted;
   };
   const explain = async (): Promise<string> => `${found}\n${await lab.state()}`;
-  await until(what, look, { within: 40_000 * slowness, every: 20, explain });
+  await until(what, look, { within: within * slowness, every: 20, explain });
 }
 
 function longestGap(ping: Pinging, from: number, until: number): number {

@@ -10,6 +10,7 @@ import { parseEndpoint } from '#proto/model/endpoint.ts';
 import { parsePublicKey, type PublicKey } from '#proto/model/key.ts';
 import { parseNodeId, parseNodeName, type Role } from '#proto/model/names.ts';
 import type { NhrpBody, NhrpMessage, Target } from '#proto/model/nhrp.ts';
+import { defaultQuality } from '#proto/model/quality.ts';
 import { must } from '#proto/model/result.ts';
 import { defaultRouting, mainTable } from '#proto/model/routing.ts';
 import type { HubPeer, OverlayConfig } from '#proto/model/session.ts';
@@ -99,6 +100,7 @@ export function selfOf(role: Role): Self {
     exit: undefined,
     mtu: undefined,
     uplinks: [],
+    quality: defaultQuality,
   };
 }
 

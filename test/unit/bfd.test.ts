@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { bfdRoundTrip, bfdReceive, bfdStart, bfdTick } from '#agent/decide/bfd.ts';
+import { bfdReceive, bfdStart, bfdTick } from '#agent/decide/bfd.ts';
+import { leastTrip, lossOf } from '#agent/decide/bfd-measure.ts';
 import { type BfdPacket, encodeBfdPacket } from '#agent/decide/bfd-packet.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { BfdLink, bfdParameters, type End } from '#test/support/bfd-link.ts';
@@ -14,6 +15,17 @@ function pair(delay = 10): BfdLink {
 
 function story(link: BfdLink): string[] {
   return link.story.splice(0);
+}
+
+/** Random numbers that are the same each time. */
+function mulberry(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
 }
 
 function gaps(link: BfdLink, by: End, from: number): number[] {
@@ -323,11 +335,38 @@ test('the first Poll measures the round trip, and later ones repeat it', () => {
   link.run(1);
   link.start('b', bfdParameters(300));
   link.run(800);
-  assert.equal(bfdRoundTrip(link.session('a')), 50);
-  assert.equal(bfdRoundTrip(link.session('b')), 50);
+  assert.equal(leastTrip(link.session('a').trips), 50);
+  assert.equal(leastTrip(link.session('b').trips), 50);
   link.run(25_000);
-  assert.ok(link.session('a').roundTrips.length >= 3);
+  assert.ok(link.session('a').trips.length >= 3);
   assert.equal(link.sent.filter(({ packet: { poll, final } }) => poll && final).length, 0);
+});
+
+test('polls without an answer are counted: what is late is not lost, and what is lost is not late', () => {
+  const random = mulberry(7);
+  for (const [delay, loss] of [
+    [10, 0],
+    [400, 0],
+    [10, 0.05],
+    [10, 0.15],
+    [200, 0.1],
+  ] as const) {
+    const link = new BfdLink({ delay, random });
+    link.start('a', bfdParameters(300, 20));
+    link.start('b', bfdParameters(300, 20));
+    link.run(5000);
+    link.loss.a = loss;
+    link.loss.b = loss;
+    const seen: number[] = [];
+    for (let minute = 0; minute < 40; minute += 1) {
+      link.run(70_000);
+      seen.push(lossOf(link.session('a').trips) ?? Number.NaN);
+      assert.equal(Math.round(leastTrip(link.session('a').trips) ?? 0), 2 * delay);
+    }
+    const mean = seen.reduce((sum, one) => sum + one, 0) / seen.length;
+    const both = 1 - (1 - loss) ** 2;
+    assert.ok(Math.abs(mean - both) < 0.03, `${String(loss)} each way: ${mean.toFixed(3)}, not ${both.toFixed(3)}`);
+  }
 });
 
 test('intervals are shortened at random: to 75 to 100 %, with multiplier 1 to 75 to 90 %', () => {

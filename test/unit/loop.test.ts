@@ -31,6 +31,7 @@ const self: Self = {
   exit: undefined,
   mtu: undefined,
   uplinks: [],
+  quality: undefined,
 };
 
 function run(t: TestContext, changed: Partial<World>) {
