@@ -11,7 +11,7 @@ import type { Snapshot } from '#registry/decide/state.ts';
 import type { Peers } from './sessions.ts';
 
 const pushWithin = 1000;
-/** A measurement holds a resolution up: better none than a late one. */
+/** A measurement holds a resolution up: better a start at an unknown distance than a late one. */
 const measureWithin = 250;
 
 /** The other replicas, reached by mutual TLS with the registry's own certificate. */
@@ -46,7 +46,9 @@ export class Replicas implements Peers {
       const request = { nodeId: node, replicaId: replica };
       client.measure(request, new Metadata(), { deadline: Date.now() + measureWithin }, (error, answer) => {
         if (error) this.#log.warn({ replica, error: error.details }, 'measuring by replica failed');
-        resolve(!error && answer.connected ? milliseconds(answer.rttMs) : undefined);
+        // It is busy, or the connection to it is new: the node is there all the same, and must hear of who asks.
+        if (error?.code === status.DEADLINE_EXCEEDED) resolve(milliseconds(0));
+        else resolve(!error && answer.connected ? milliseconds(answer.rttMs) : undefined);
       });
     });
   }
