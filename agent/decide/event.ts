@@ -79,12 +79,12 @@ export type Effect =
       readonly publicKey: PublicKey;
       readonly endpoint: Endpoint;
     }
-  /** Send to another place from now on; the session goes on. */
+  /** Send to another place from now on, or from another one to where it is; the session goes on. */
   | {
       readonly kind: 'move-peer';
       readonly interface: string;
       readonly publicKey: PublicKey;
-      readonly endpoint: Endpoint;
+      readonly endpoint: Endpoint | 'where it is';
     }
   /** The session with the registry has to be made anew: it is reached by another way. */
   | { readonly kind: 'reconnect' }

@@ -76,8 +76,10 @@ export function replacements(
     if (!isForPeer(effect)) continue;
     if (effect.kind === 'replace-peer' && heard.has(`${effect.interface} ${effect.publicKey}`)) continue;
     const peer = desired.interfaces.get(effect.interface)?.peers.get(effect.publicKey);
-    if (!peer || !picture.interfaces.get(effect.interface)?.peers.has(effect.publicKey)) continue;
-    changes.push({ kind: effect.kind, interface: effect.interface, peer: { ...peer, endpoint: effect.endpoint } });
+    const present = picture.interfaces.get(effect.interface)?.peers.get(effect.publicKey);
+    if (!peer || !present) continue;
+    const endpoint = effect.endpoint === 'where it is' ? present.endpoint : effect.endpoint;
+    if (endpoint) changes.push({ kind: effect.kind, interface: effect.interface, peer: { ...peer, endpoint } });
   }
   return changes;
 }

@@ -1,5 +1,6 @@
 // The agent's mind: one pure step per event. What should be on the host follows from the state (desired.ts); what has to be
 // done once comes out as effects; when to be woken, from nextWake. No I/O, no clock, no randomness of its own.
+import type { PublicKey } from '#proto/model/key.ts';
 import { errorCode, type NhrpMessage } from '#proto/model/nhrp.ts';
 import type { OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import { sawActivity, tickActivity } from './activity.ts';
@@ -41,7 +42,7 @@ export function handle(state: AgentState, event: Event, turn: Turn): AgentState 
     case 'connected':
       return connected(state, event.endpoint, turn);
     case 'disconnected':
-      return { ...state, connectedTo: undefined };
+      return { ...state, connectedTo: undefined, connectedAt: undefined };
     case 'revoked':
       warn(turn, 'revoked', { detail: event.detail });
       return { ...initialState(state.self), routing: state.routing, revoked: event.detail };
@@ -62,6 +63,7 @@ export function handle(state: AgentState, event: Event, turn: Turn): AgentState 
     case 'local-addresses': {
       const localAddresses = sortAddresses(event.addresses);
       if (localAddresses.join() === state.localAddresses.join()) return state;
+      sendAnew(state, turn);
       return dropUnfit(hurry({ ...state, localAddresses }, turn), turn);
     }
     case 'registries': {
@@ -112,6 +114,20 @@ function hurry(state: AgentState, turn: Turn): AgentState {
   return { ...state, hubs: new Map(hubs), remotes: new Map(remotes) };
 }
 
+/**
+ * What works goes on from the new address: a WireGuard in user space sends from the one that a peer was heard at, also when the
+ * host has it no longer, until it is told the endpoint again.
+ */
+function sendAnew(state: AgentState, turn: Turn): void {
+  const tell = (name: string, publicKey: PublicKey): void => {
+    turn.effects.push({ kind: 'move-peer', interface: name, publicKey, endpoint: 'where it is' });
+  };
+  for (const { hub, bfd, interface: name } of state.hubs.values())
+    if (bfd === 'up' && hub.publicKey) tell(name, hub.publicKey);
+  for (const { target, phase } of state.remotes.values())
+    if (phase === 'direct') tell(multipointName(state.self), target.publicKey);
+}
+
 /** Everything that is due. */
 function tick(state: AgentState, turn: Turn): AgentState {
   if (state.revoked !== undefined) return state;
@@ -142,6 +158,7 @@ function connected(state: AgentState, endpoint: string, turn: Turn): AgentState 
     ...state,
     revoked: undefined,
     connectedTo: endpoint,
+    connectedAt: turn.now,
     // Said again in this session.
     learning: undefined,
     hub: { ...state.hub, observed: new Map(), incoming: undefined },

@@ -67,7 +67,7 @@ export const registryDefaults = {
   holdingTime: seconds(7200),
   negativeHoldingTime: seconds(30),
   idleTimeout: seconds(300),
-  bfdInterval: milliseconds(300),
+  bfdInterval: milliseconds(250),
   bfdMultiplier: 3,
   mtu: 1420,
   maxConnections: 0,

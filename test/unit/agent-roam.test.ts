@@ -120,3 +120,17 @@ test('who loses a direct path, or is on another network, lets the hubs see where
   story.tell({ kind: 'local-addresses', addresses: ['192.0.2.77' as never] });
   assert.deepEqual(greeted(), [key('H')]);
 });
+
+test('on another network what works goes on from there: peers are told again where the others are', () => {
+  const story = directSpoke();
+  story.effects('move-peer');
+  story.tell({ kind: 'local-addresses', addresses: ['192.0.2.77' as never] });
+  const told = story.effects('move-peer');
+  assert.deepEqual(
+    told.map((effect) => [effect.interface, effect.publicKey, effect.endpoint]),
+    [
+      ['dmwg-h1', key('H'), 'where it is'],
+      ['dmwg0', other.publicKey, 'where it is'],
+    ],
+  );
+});

@@ -86,7 +86,7 @@ test('registry.yaml: defaults, durations, and what is written is read again', ()
       holdingTime: 7200,
       negativeHoldingTime: 30,
       idleTimeout: 300,
-      bfdInterval: 300,
+      bfdInterval: 250,
       bfdMultiplier: 3,
       mtu: 1420,
       phase: 3,
