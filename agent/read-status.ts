@@ -5,6 +5,7 @@ import type { PublicKey } from '#proto/model/key.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import type { PathId } from './decide/event.ts';
 import type { PathReading } from './decide/quality-state.ts';
+import type { RegistryChoice } from './decide/registry-choice.ts';
 import { type BfdState, multipointName } from './decide/state.ts';
 import { type Status, statusOf } from './decide/status.ts';
 import type { Host } from './host.ts';
@@ -18,9 +19,10 @@ export interface StatusParts {
   readonly host: Host;
   readonly faults: readonly string[];
   readonly counters: NhrpCounters;
+  readonly registries: readonly RegistryChoice[];
 }
 
-export async function readStatus({ clock, loop, bfd, host, faults, counters }: StatusParts): Promise<Status> {
+export async function readStatus({ clock, loop, bfd, host, ...shown }: StatusParts): Promise<Status> {
   const state = loop.state();
   const paths = readPaths(bfd);
   const endpoints = new Map<PublicKey, Endpoint>();
@@ -31,7 +33,7 @@ export async function readStatus({ clock, loop, bfd, host, faults, counters }: S
   } catch {
     // There is no interface (yet): nothing to add.
   }
-  return statusOf(state, { paths, endpoints, faults, counters }, clock.now());
+  return statusOf(state, { ...shown, paths, endpoints }, clock.now());
 }
 
 /** What BFD has measured by now. */

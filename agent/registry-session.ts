@@ -22,9 +22,13 @@ export function sessionEvents(loop: Loop): SessionHandlers {
   };
 }
 
-export function registriesOf({ registry, node }: AgentConfig, state: () => AgentState): Registries {
-  const choices = (): readonly RegistryChoice[] =>
-    registryChoices({ node: node.id, configured: registry, learned: state().config?.registries ?? [] });
+/** All that may be asked: those of agent.yaml, and those that the registry named. */
+export function choicesOf({ registry, node }: AgentConfig, { config }: AgentState): readonly RegistryChoice[] {
+  return registryChoices({ node: node.id, configured: registry, learned: config?.registries ?? [] });
+}
+
+export function registriesOf(config: AgentConfig, state: () => AgentState): Registries {
+  const choices = (): readonly RegistryChoice[] => choicesOf(config, state());
   return {
     count: () => choices().length,
     after: (address) => choiceAfter(choices(), address),

@@ -33,7 +33,7 @@ import { createNoticing } from './noticing.ts';
 import { monitorKernel } from './observe/kernel-monitor.ts';
 import { observeLocalAddresses } from './io/local-addresses.ts';
 import { readStatus } from './read-status.ts';
-import { registriesOf, sessionEvents } from './registry-session.ts';
+import { choicesOf, registriesOf, sessionEvents } from './registry-session.ts';
 import { createRouteWatch } from './route-watch.ts';
 import { savedStateFormat } from './saved-state.ts';
 import { selfOf, socketPathOf } from './self.ts';
@@ -164,7 +164,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     status: () => {
       const unread = [routes.fault(), uplinks.fault()].filter((fault) => fault !== undefined);
       const faults = [...loop.faults(), ...unread];
-      return readStatus({ clock, loop, bfd, host, faults, counters: session.counters() });
+      const registries = choicesOf(stateDir.config, loop.state());
+      return readStatus({ clock, loop, bfd, host, faults, counters: session.counters(), registries });
     },
     trace: (text) => {
       const address = parseAddress(text);

@@ -3,6 +3,7 @@ import type { PublicKey } from '#proto/model/key.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
 import type { PathId } from './event.ts';
 import type { PathReading } from './quality-state.ts';
+import type { RegistryChoice } from './registry-choice.ts';
 import type { BfdState } from './state.ts';
 
 /** What the state does not hold: readings of BFD and WireGuard. */
@@ -13,6 +14,8 @@ export interface Readings {
   readonly faults: readonly string[];
   /** NHRP messages since the agent started. */
   readonly counters: NhrpCounters;
+  /** In the order in which they are tried. */
+  readonly registries: readonly RegistryChoice[];
 }
 
 /** As it is shown. */

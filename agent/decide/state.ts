@@ -16,6 +16,7 @@ import type { RemotePhase, RendezvousProgress, Search } from './attempt.ts';
 import { type HubState, initialHub } from './hub-state.ts';
 import type { Verdict } from './quality-state.ts';
 import type { Reception } from './reception.ts';
+import { initialRegistration, type Registration } from './registration-state.ts';
 import { initialRouting, type RoutingState } from './routing-state.ts';
 import { initialUplinks, type UplinkState } from './uplink-state.ts';
 
@@ -44,8 +45,9 @@ export interface AgentState {
   readonly self: Self;
   /** The registry's words, when it has thrown this node out: nothing of the overlay stays on the host. */
   readonly revoked: string | undefined;
-  /** The registry address of the open session. */
+  /** The registry address of the open session, and since when. */
   readonly connectedTo: string | undefined;
+  readonly connectedAt: Instant | undefined;
   readonly config: OverlayConfig | undefined;
   /** What others announce; absent until the registry or the state file has told. */
   readonly learned: ReadonlyMap<Prefix, LearnedRoute> | undefined;
@@ -85,22 +87,6 @@ export interface OwnInterface {
   readonly listenPort: number;
   /** Absent until the shell has made the key. */
   readonly publicKey: PublicKey | undefined;
-}
-
-export interface Registration {
-  /** What was registered last, as text; differs from what should be registered when something changed. */
-  readonly fingerprint: string | undefined;
-  /** The announcements that were registered last. */
-  readonly announced: RoutingState['announcements'] | undefined;
-  /** Requests without a reply yet, by id. */
-  readonly pending: ReadonlyMap<number, 'address' | 'address6' | 'prefixes'>;
-  readonly retries: number;
-  readonly nextAt: Instant | undefined;
-  /** Rounds in which something was refused, since the session began. */
-  readonly refusals: number;
-  /** NAKs of the last round. */
-  readonly refused: readonly string[];
-  readonly observedEndpoint: Endpoint | undefined;
 }
 
 export type BfdState = 'admin-down' | 'down' | 'init' | 'up';
@@ -179,22 +165,14 @@ export function initialState(self: Self): AgentState {
     self,
     revoked: undefined,
     connectedTo: undefined,
+    connectedAt: undefined,
     config: undefined,
     learned: undefined,
     learning: undefined,
     interfaces: new Map(),
     localAddresses: [],
     routing: initialRouting,
-    registration: {
-      fingerprint: undefined,
-      announced: undefined,
-      pending: new Map(),
-      retries: 0,
-      refusals: 0,
-      nextAt: undefined,
-      refused: [],
-      observedEndpoint: undefined,
-    },
+    registration: initialRegistration,
     nextRequestId: 0,
     hubs: new Map(),
     activeHub: undefined,

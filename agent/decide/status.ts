@@ -1,12 +1,12 @@
 // What the agent shows of its state: the JSON of `dmwg status`. Field names are an interface to scripts.
 import { comparePrefixes, familyOf } from '#proto/model/address.ts';
 import type { NhrpCounters } from '#proto/model/nhrp-counters.ts';
-import type { RegistryEndpoint } from '#proto/model/session.ts';
 import type { Instant } from '#proto/model/time.ts';
 import { type CacheEntry, cacheOf } from './cache.ts';
 import { carryingHubs } from './load-sharing.ts';
 import { isPoorHub } from './quality.ts';
 import { measuredOf, type Readings } from './readings.ts';
+import { registryStatus, type RegistryStatus } from './registry-status.ts';
 import { type PeerStatus, peerStatus } from './status-peers.ts';
 import { uplinkFaults, type UplinkStatus, uplinkStatus } from './uplink-status.ts';
 import { routingFaults, type RoutingStatus, routingStatus } from './routing-status.ts';
@@ -37,14 +37,6 @@ export interface Status {
   readonly counters: NhrpCounters;
 }
 
-export interface RegistryStatus {
-  readonly connected: boolean;
-  /** host:port */
-  readonly endpoint: string | null;
-  /** Learned from the registry, best first. */
-  readonly replicas: readonly RegistryEndpoint[];
-}
-
 export interface HubStatus {
   readonly node: string;
   readonly address: string;
@@ -63,6 +55,8 @@ export interface HubStatus {
   readonly interface: string;
   /** Where its packets go; null until it has registered once. */
   readonly endpoint: string | null;
+  /** Seconds since it came up or went down. */
+  readonly age: number;
 }
 
 export interface ShortcutStatus {
@@ -98,13 +92,9 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
     address6: config?.address6 ?? null,
     prefixes: config?.prefixes ?? [],
     revoked: state.revoked ?? null,
-    registry: {
-      connected: state.connectedTo !== undefined,
-      endpoint: state.connectedTo ?? null,
-      replicas: config?.registries ?? [],
-    },
+    registry: registryStatus(state, readings.registries, now),
     registration: { observedEndpoint: registration.observedEndpoint ?? null, refused: registration.refused },
-    hubs: [...state.hubs.values()].map((path) => hubStatus(state, path, readings)),
+    hubs: [...state.hubs.values()].map((path) => hubStatus(state, path, readings, now)),
     uplinks: uplinkStatus(state, readings.paths),
     peers: peerStatus(state, readings),
     shortcuts: [...state.shortcuts.values()]
@@ -128,7 +118,7 @@ export function statusOf(state: AgentState, readings: Readings, now: Instant): S
 
 const hubStates = { connected: 'up', probed: 'probe', none: 'down' } as const;
 
-function hubStatus(state: AgentState, path: HubPath, readings: Readings): HubStatus {
+function hubStatus(state: AgentState, path: HubPath, readings: Readings, now: Instant): HubStatus {
   return {
     node: path.hub.name,
     address: path.hub.address,
@@ -141,6 +131,7 @@ function hubStatus(state: AgentState, path: HubPath, readings: Readings): HubSta
     uplink: state.uplinks.places.get(path.interface)?.uplink ?? null,
     interface: path.interface,
     endpoint: path.hub.endpoints[0] ?? null,
+    age: Math.max(0, Math.round((now - path.since) / 1000)),
   };
 }
 

@@ -29,7 +29,21 @@ const statusShape = z.object({
   address6: optionalText,
   overlay: optionalText,
   revoked: optionalText,
-  registry: z.object({ connected: z.boolean(), endpoint: optionalText }),
+  registry: z.object({
+    connected: z.boolean(),
+    endpoint: optionalText,
+    servers: z
+      .array(
+        z.object({
+          address: z.string(),
+          priority: optionalNumber,
+          cluster: optionalNumber,
+          state: z.string(),
+          age: optionalNumber,
+        }),
+      )
+      .optional(),
+  }),
   registration: z.object({ refused: z.array(z.string()) }).optional(),
   faults: z.array(z.string()).optional(),
   hubs: z.array(
@@ -45,6 +59,7 @@ const statusShape = z.object({
       uplink: optionalText,
       interface: optionalText,
       endpoint: optionalText,
+      age: optionalNumber,
     }),
   ),
   uplinks: z.array(uplink).optional(),

@@ -31,11 +31,14 @@ function nbmaLine({ type, nbma }: CacheRow): string {
 /** UP answers, PROBE is asked, DOWN waits for its turn. */
 const nhsFlags: Readonly<Record<string, string>> = { up: 'RE', probe: ' E', down: 'W ' };
 
+/** A registry is outside of the overlay. */
+const noAddress = '-';
+
 /** `show ip nhrp nhs` */
 export function ciscoNhs(rows: readonly NhsRow[]): string {
   const legend = 'Legend: E=Expecting replies, R=Responding, W=Waiting\n';
   const interfaces = [...new Set(rows.map((row) => row.interface))];
-  const width = Math.max(...rows.map(({ address }) => address.length), 0);
+  const width = Math.max(...rows.map(({ address }) => (address ?? noAddress).length), 0);
   const sections = interfaces.map((name) =>
     lines(
       `${name}:`,
@@ -43,8 +46,8 @@ export function ciscoNhs(rows: readonly NhsRow[]): string {
         .filter((row) => row.interface === name)
         .map(
           ({ address, state, nbma, priority, cluster }) =>
-            `${address.padEnd(width)}  ${nhsFlags[state] ?? '  '} NBMA Address: ${nbma ?? 'UNKNOWN'} ` +
-            `priority = ${String(priority)} cluster = ${String(cluster)}`,
+            `${(address ?? noAddress).padEnd(width)}  ${nhsFlags[state] ?? '  '} NBMA Address: ${nbma ?? 'UNKNOWN'} ` +
+            `priority = ${String(priority ?? 0)} cluster = ${String(cluster ?? 0)}`,
         ),
     ),
   );

@@ -34,7 +34,12 @@ export function frrNhs(rows: readonly NhsRow[]): string {
     [8, 24, 24],
     [
       ['Iface', 'FQDN', 'NBMA', 'Protocol'],
-      ...rows.map((row) => [row.interface, row.node, (row.state === 'up' ? row.nbma : null) ?? '-', row.address]),
+      ...rows.map((row) => [
+        row.interface,
+        row.node,
+        (row.state === 'up' ? row.nbma : null) ?? '-',
+        row.address ?? '-',
+      ]),
     ],
   );
 }

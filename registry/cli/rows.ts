@@ -21,17 +21,23 @@ export interface CacheRow {
   readonly node: string;
 }
 
-/** A next-hop server, that is a hub, as a spoke sees it. */
+/** A next-hop server as a node sees it: a hub, or a registry, to which no tunnel leads. */
 export interface NhsRow {
+  readonly kind: 'hub' | 'registry';
+  /** Of a hub its name, of a registry where it is. */
   readonly node: string;
+  /** Of a registry "registry". */
   readonly interface: string;
-  readonly address: string;
+  /** In the overlay; null of a registry. */
+  readonly address: string | null;
   readonly nbma: string | null;
   readonly state: string;
   readonly active: boolean;
-  /** 0 best, 255 worst. */
-  readonly priority: number;
-  readonly cluster: number;
+  /** 0 best, 255 worst; null of a registry that no other one names. */
+  readonly priority: number | null;
+  readonly cluster: number | null;
+  /** Seconds since it came up or went down. */
+  readonly age: number | null;
 }
 
 /** In the order in which Cisco names them. */
@@ -109,10 +115,30 @@ export function agentCacheRows(status: AgentView): CacheRow[] {
   }));
 }
 
-/** By interface, as routers list them. */
+/** Hubs by interface, as routers list them, then registries as they are tried. */
 export function nhsRows(status: AgentView): NhsRow[] {
+  return [...hubRows(status), ...registryRows(status)];
+}
+
+function registryRows({ registry }: AgentView): NhsRow[] {
+  return (registry.servers ?? []).map(({ address, state, priority, cluster, age }) => ({
+    kind: 'registry',
+    node: address,
+    interface: 'registry',
+    address: null,
+    nbma: address,
+    state,
+    active: state === 'up',
+    priority: priority ?? null,
+    cluster: cluster ?? null,
+    age: age ?? null,
+  }));
+}
+
+function hubRows(status: AgentView): NhsRow[] {
   return status.hubs
     .map((hub) => ({
+      kind: 'hub' as const,
       node: hub.node,
       interface: hub.interface ?? '',
       address: hub.address,
@@ -121,6 +147,7 @@ export function nhsRows(status: AgentView): NhsRow[] {
       active: hub.active,
       priority: hub.priority,
       cluster: hub.cluster ?? 0,
+      age: hub.age ?? null,
     }))
     .sort((a, b) => (a.interface === b.interface ? a.priority - b.priority : a.interface < b.interface ? -1 : 1));
 }

@@ -26,7 +26,7 @@ import { type Column, formatSpan, formatTable } from './table.ts';
 export function addShowNode(show: Command, io: Io): void {
   addLocal(show, io, {
     name: 'nhs',
-    description: 'next-hop servers of this machine, that is its hubs, from its agent',
+    description: 'next-hop servers of this machine: its hubs and registries, from its agent',
     view: (status) => {
       const rows = nhsRows(status);
       return { data: rows, table: () => nhsTable(rows), cisco: () => ciscoNhs(rows), frr: () => frrNhs(rows) };
@@ -144,16 +144,22 @@ async function registryCounters(registry: Registry, node: string | undefined): P
 function nhsTable(rows: readonly NhsRow[]): string {
   return formatTable<NhsRow>(
     [
-      { title: 'HUB', text: ({ node }) => node },
-      { title: 'ADDRESS', text: ({ address }) => address },
+      { title: 'NHS', text: ({ node, kind }) => (kind === 'hub' ? node : kind) },
+      { title: 'ADDRESS', text: ({ address }) => address ?? '' },
       { title: 'NBMA', text: ({ nbma }) => nbma ?? '' },
-      { title: 'PRIORITY', text: ({ priority }) => String(priority), right: true },
+      { title: 'PRIORITY', text: ({ priority }) => orNothing(priority), right: true },
+      { title: 'CLUSTER', text: ({ cluster }) => orNothing(cluster), right: true },
       { title: 'STATE', text: ({ state }) => state },
       { title: 'ACTIVE', text: ({ active }) => (active ? 'yes' : 'no') },
-      { title: 'INTERFACE', text: (row) => row.interface },
+      { title: 'SINCE', text: ({ age }) => (age === null ? '' : formatSpan(age)) },
+      { title: 'INTERFACE', text: (row) => (row.kind === 'hub' ? row.interface : '') },
     ],
     rows,
   );
+}
+
+function orNothing(value: number | null): string {
+  return value === null ? '' : String(value);
 }
 
 const cacheColumns: readonly Column<CacheRow>[] = [

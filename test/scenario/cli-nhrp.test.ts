@@ -162,7 +162,15 @@ test('nhs, shortcuts, cache and counters of a node are asked of its agent', asyn
   const said = {
     node: 'spoke1',
     role: 'spoke',
-    registry: { connected: true, endpoint: '192.0.2.9:7443' },
+    registry: {
+      connected: true,
+      endpoint: '192.0.2.9:7443',
+      servers: [
+        { address: '192.0.2.8:7443', priority: 0, cluster: 0, state: 'probe', age: null },
+        { address: '192.0.2.9:7443', priority: 10, cluster: 1, state: 'up', age: 3600 },
+        { address: 'registry.example.net:7443', priority: null, cluster: null, state: 'down', age: null },
+      ],
+    },
     hubs: [
       {
         node: 'hub1',
@@ -172,6 +180,7 @@ test('nhs, shortcuts, cache and counters of a node are asked of its agent', asyn
         active: true,
         interface: 'dmwg-h1',
         endpoint: '192.0.2.1:51820',
+        age: 61,
       },
     ],
     peers: [],
@@ -194,7 +203,14 @@ test('nhs, shortcuts, cache and counters of a node are asked of its agent', asyn
     await show('nhs', '--format', 'cisco'),
     /^dmwg-h1:\n10\.99\.0\.1 {2}RE NBMA Address: 192\.0\.2\.1:51820 /m,
   );
-  assert.match(await show('nhs'), /^hub1 +10\.99\.0\.1 +192\.0\.2\.1:51820 +0 +up +yes +dmwg-h1$/m);
+  const nhs = await show('nhs');
+  assert.match(nhs, /^hub1 +10\.99\.0\.1 +192\.0\.2\.1:51820 +0 +0 +up +yes +00:01:01 +dmwg-h1$/m);
+  assert.match(nhs, /^registry +- +192\.0\.2\.9:7443 +10 +1 +up +yes +01:00:00 +-$/m);
+  const parsed = JSON.parse(await show('nhs', '-o', 'json')) as readonly { kind: string; state: string }[];
+  assert.deepEqual(
+    parsed.map(({ kind, state }) => `${kind} ${state}`),
+    ['hub up', 'registry probe', 'registry up', 'registry down'],
+  );
   assert.match(await show('shortcuts', '--format', 'frr'), /^dynamic +10\.99\.0\.3\/32 +10\.99\.0\.3 +s2$/m);
   assert.match(await show('shortcuts'), /^10\.99\.0\.3\/32 +10\.99\.0\.3 +s2 +- +rib +00:00:05 +00:01:00$/m);
   assert.match(await show('cache'), /^10\.99\.0\.9\/32 +incomplete +/m);

@@ -59,7 +59,7 @@ class HubStory extends Story {
   }
 
   status(): Status {
-    const readings = { paths: new Map(), endpoints: new Map(), faults: [], counters: noMessages };
+    const readings = { paths: new Map(), endpoints: new Map(), faults: [], counters: noMessages, registries: [] };
     return statusOf(this.state, readings, this.now as Instant);
   }
 

@@ -68,7 +68,7 @@ test('status and trace say so', () => {
   const story = directSpoke();
   measure(story, { [direct]: 20, [hubA ?? '']: 0 }, 2000);
   const paths = new Map([[direct, { state: 'up' as const, rttMs: 5, loss: 0.2 }]]);
-  const readings = { paths, endpoints: new Map(), faults: [], counters: noMessages };
+  const readings = { paths, endpoints: new Map(), faults: [], counters: noMessages, registries: [] };
   const [peer] = statusOf(story.state, readings, story.now as Instant).peers;
   assert.deepEqual([peer?.path, peer?.state, peer?.loss], ['hub', 'direct', 20]);
   assert.equal(peer?.reason, 'the direct path is not used: it loses 20 %');

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { betterThan, choiceAfter, registryChoices } from '#agent/decide/registry-choice.ts';
+import { registryStatus, type RegistryStatus } from '#agent/decide/registry-status.ts';
+import type { AgentState } from '#agent/decide/state.ts';
+import type { OverlayConfig } from '#proto/model/session.ts';
+import type { Instant } from '#proto/model/time.ts';
 import { nodeId } from '#test/support/registry-fixtures.ts';
 
 const replica = (address: string, priority = 0, cluster = 0) => ({ address, priority, cluster });
@@ -60,4 +64,25 @@ test('the next registry, and those to go back to', () => {
   assert.deepEqual(betterThan(choices, 'r1'), []);
   assert.deepEqual(betterThan(choices, 'r2'), ['r1']);
   assert.deepEqual(betterThan(choices, 'gone'), ['r1', 'r2'], 'one that is not known any more is worse than all');
+});
+
+test('a node shows the registries as next-hop servers: with whom its session is and since when, whom it tries, who waits', () => {
+  const config = {
+    registries: [replica('best:1', 0), replica('mine:1', 10), replica('last:1', 20)],
+  } as Partial<OverlayConfig> as OverlayConfig;
+  const choices = registryChoices({ node: nodeId(1), configured: ['last:1'], learned: config.registries });
+  const state = { config, connectedTo: 'mine:1', connectedAt: 1000 as Instant } as AgentState;
+  const rows = ({ servers }: RegistryStatus): string[] =>
+    servers.map((one) => `${one.address} ${String(one.priority)} ${one.state} ${String(one.age)}`);
+  assert.deepEqual(rows(registryStatus(state, choices, 61_000 as Instant)), [
+    'best:1 0 probe null',
+    'mine:1 10 up 60',
+    'last:1 20 down null',
+  ]);
+  const alone = { ...state, connectedTo: undefined, connectedAt: undefined };
+  assert.deepEqual(rows(registryStatus(alone, choices, 61_000 as Instant)), [
+    'best:1 0 probe null',
+    'mine:1 10 probe null',
+    'last:1 20 probe null',
+  ]);
 });

@@ -98,7 +98,15 @@ const bindings = [
 const status = agentView({
   node: 'spoke1',
   role: 'spoke',
-  registry: { connected: true, endpoint: '192.0.2.9:7443' },
+  registry: {
+    connected: true,
+    endpoint: '192.0.2.9:7443',
+    servers: [
+      { address: '192.0.2.8:7443', priority: 0, cluster: 0, state: 'probe', age: null },
+      { address: '192.0.2.9:7443', priority: 10, cluster: 1, state: 'up', age: 3600 },
+      { address: 'registry.example.net:7443', priority: null, cluster: null, state: 'down', age: null },
+    ],
+  },
   hubs: [
     {
       node: 'hub2',
