@@ -1,13 +1,25 @@
 // Routing rules, routes in other tables, marks, the kill switch and masquerading, on the real ip, wg and nft.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { policyNumber, type RuleState, ruleKey, ruleOf } from '#agent/decide/host.ts';
+import {
+  gatewayKey,
+  type GatewayRoute,
+  type HostState,
+  policyNumber,
+  type RuleState,
+  ruleKey,
+  ruleOf,
+} from '#agent/decide/host.ts';
+import { observeUplinks } from '#agent/observe/uplinks.ts';
+import { parseAddress } from '#proto/model/address.ts';
 import { parseEndpoint } from '#proto/model/endpoint.ts';
 import { must } from '#proto/model/result.ts';
 import { mainTable } from '#proto/model/routing.ts';
 import { until } from '#test/support/poll.ts';
 import { type HostNamespace, hostNamespace } from './host-namespace.ts';
 import { firewall, prefix, route, state, tunnel } from './host-values.ts';
+
+const address = (text: string) => must(parseAddress(text));
 
 test('rules, tables and marks are made, found as they were made, and taken away; those of others stay', async (t) => {
   const host = await hostNamespace(t);
@@ -58,6 +70,48 @@ test('rules, tables and marks are made, found as they were made, and taken away;
   assert.ok(!stdout.includes(`${String(number)}:`));
   assert.equal((await host.observe()).interfaces.get(name)?.mark, 0);
 });
+
+test('routes in the tables of uplinks are made, followed to another gateway, and taken away; the host keeps its own', async (t) => {
+  const host = await hostNamespace(t);
+  const outer = await hostNamespace(t);
+  await link(host, 'wan', outer, '192.0.2');
+  await host.run('ip', ['route', 'add', 'default', 'via', '192.0.2.2', 'dev', 'wan']);
+  const table = policyNumber(host.prefix) + 0x1_0000;
+  const made = (via: string): GatewayRoute[] => [
+    { ...plainGateway, prefix: prefix('0.0.0.0/0'), via: address(via), source: address('192.0.2.1'), table },
+    { ...plainGateway, prefix: prefix('192.0.2.0/24'), via: undefined, source: undefined, table },
+  ];
+  const desired = (via: string): HostState =>
+    state([], [], { gateways: new Map(made(via).map((route) => [gatewayKey(route), route])) });
+  for (const via of ['192.0.2.2', '192.0.2.9']) {
+    await host.pass(desired(via));
+    assert.deepEqual((await host.observe()).gateways, desired(via).gateways);
+    assert.deepEqual(await host.pass(desired(via)), []);
+  }
+  await host.pass(state([], []));
+  assert.equal((await host.observe()).gateways.size, 0);
+  assert.match((await host.run('ip', ['route'])).stdout, /^default via 192\.0\.2\.2 dev wan/m);
+
+  const [sight] = (
+    await observeUplinks(host.run, [{ ...plainUplink, name: 'a', source: address('192.0.2.1') }])
+  ).values();
+  assert.deepEqual(
+    [sight?.device, sight?.addresses, sight?.routes.map(({ prefix: to, via }) => [to, via])],
+    [
+      'wan',
+      ['192.0.2.1'],
+      [
+        ['0.0.0.0/0', '192.0.2.2'],
+        ['192.0.2.0/24', undefined],
+      ],
+    ],
+  );
+  const missing = await observeUplinks(host.run, [{ ...plainUplink, name: 'b', interface: 'none' }]);
+  assert.equal(missing.size, 0);
+});
+
+const plainGateway = { interface: 'wan', onlink: false };
+const plainUplink = { interface: undefined, source: undefined, gateway: undefined, priority: 0 };
 
 /** Link between two namespaces, the first one .1, the second .2 of the networks. */
 async function link(host: HostNamespace, name: string, outer: HostNamespace, net: string): Promise<void> {

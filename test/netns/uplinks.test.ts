@@ -7,39 +7,14 @@ import type { Agent } from '#test/support/lab/agent.ts';
 import { createLab, type Lab } from '#test/support/lab/lab.ts';
 import { bothDirect, direct, replyThat, throughHub } from '#test/support/lab/paths.ts';
 import type { Pinging } from '#test/support/lab/ping.ts';
-import type { LabPlan } from '#test/support/lab/plan.ts';
-import { hubAddress, hubEndpoint, registryAddress } from '#test/support/lab/worlds.ts';
+import { silence, unsilence } from '#test/support/lab/nat.ts';
+import { hubAddress, hubEndpoint, twoUplinks } from '#test/support/lab/worlds.ts';
 import { slowness, until } from '#test/support/poll.ts';
 import { createOverlay } from '#test/support/programs.ts';
 
 const detectionMs = 3 * 300;
 const fallbackMs = 8000;
 const uplinks = readFileSync(join(import.meta.dirname, '../../deploy/examples/agent/uplinks.yaml'), 'utf8');
-
-const plan: LabPlan = {
-  hosts: {
-    registry: { attach: { internet: registryAddress } },
-    hub: { attach: { internet: hubAddress } },
-    branch: { attach: { fibre: '192.168.11.2/24', mobile: '192.168.12.2/24' }, gateway: '192.168.11.1' },
-    b: { attach: { 'home-b': '192.168.13.2/24' }, gateway: '192.168.13.1' },
-    c: { attach: { internet: '198.51.100.7' } },
-  },
-  nats: {
-    'nat-fibre': { kind: 'restricted', attach: { internet: '203.0.113.11', fibre: '192.168.11.1/24' } },
-    'nat-mobile': { kind: 'restricted', attach: { internet: '203.0.113.12', mobile: '192.168.12.1/24' } },
-    'nat-b': { kind: 'restricted', attach: { internet: '203.0.113.13', 'home-b': '192.168.13.1/24' } },
-  },
-};
-
-/** Drops everything that a NAT passes on, and all that is for itself. */
-async function stop(lab: Lab, nat: string): Promise<void> {
-  const chains = ['input', 'forward'].flatMap((hook) => [
-    `chain ${hook} {`,
-    `type filter hook ${hook} priority -10; policy drop;`,
-    '}',
-  ]);
-  await lab.host(nat).run(['nft', '-f', '-'], { input: ['table inet cut {', ...chains, '}', ''].join('\n') });
-}
 
 /** An eighth of the packets between two places of the internet is lost: too few for BFD to go Down. */
 async function lose(lab: Lab, one: string, other: string): Promise<void> {
@@ -51,12 +26,8 @@ async function lose(lab: Lab, one: string, other: string): Promise<void> {
   await lab.host('core').run(['nft', '-f', '-'], { input: ['table inet lossy {', ...chain, '}', ''].join('\n') });
 }
 
-async function heal(lab: Lab, nat: string): Promise<void> {
-  await lab.host(nat).run(['nft', 'delete', 'table', 'inet', 'cut']);
-}
-
 test('a branch with two uplinks', async (t) => {
-  const lab = await createLab(plan);
+  const lab = await createLab(twoUplinks);
   t.after(() => lab.dispose());
   // As DHCP clients do.
   await lab
@@ -85,7 +56,7 @@ test('a branch with two uplinks', async (t) => {
 
   await t.test('the first one fails: everything goes by the other within the detection time', async () => {
     const cut = Date.now();
-    await stop(lab, 'nat-fibre');
+    await silence(lab.host('nat-fibre'));
     await on('all goes by the other', 'fibre:down mobile:up*, hub by mobile');
     for (const [name, ping] of [
       ['by the hub', around],
@@ -107,7 +78,7 @@ test('a branch with two uplinks', async (t) => {
     await bothDirect(lab, branch, b);
     const before = losses();
     const healed = Date.now();
-    await heal(lab, 'nat-fibre');
+    await unsilence(lab.host('nat-fibre'));
     await on('all goes by the first again', 'fibre:up* mobile:up, hub by fibre');
     assert.ok(Date.now() - healed > fallbackMs - 1000, 'it waited');
     await replyThat(lab, straight, { came: direct, what: 'without a hop by the first uplink', since: Date.now() });
@@ -117,9 +88,9 @@ test('a branch with two uplinks', async (t) => {
 
   await t.test('the uplink that nothing goes by fails, and nobody notices', async () => {
     const before = losses();
-    await stop(lab, 'nat-mobile');
+    await silence(lab.host('nat-mobile'));
     await on('the second is down', 'fibre:up* mobile:down, hub by fibre');
-    await heal(lab, 'nat-mobile');
+    await unsilence(lab.host('nat-mobile'));
     await on('the second is up', 'fibre:up* mobile:up, hub by fibre');
     assert.deepEqual(losses(), before);
   });

@@ -70,6 +70,36 @@ surprise: 1
   assert.match(faultOf(parseAgentConfig(agent.replace('spoke', 'hub'))), /endpoints: a hub needs/);
 });
 
+test('agent.yaml: uplinks and what makes a path poor', () => {
+  const uplinks = 'uplinks: [{ interface: eth0 }, { name: lte, source: 192.0.2.7, gateway: 192.0.2.1, priority: 0 }]\n';
+  const config = must(parseAgentConfig(`${agent}${uplinks}quality: { loss: 5, rtt: 400 }\n`));
+  assert.deepEqual(
+    config.uplinks.map(({ name, interface: device, source, gateway, priority }) => [
+      name,
+      device,
+      source,
+      gateway,
+      priority,
+    ]),
+    [
+      ['eth0', 'eth0', undefined, undefined, 0],
+      ['lte', undefined, '192.0.2.7', '192.0.2.1', 0],
+    ],
+  );
+  assert.deepEqual(config.quality, { loss: 5, rtt: 400 });
+  assert.deepEqual(parseAgentConfig(formatAgentConfig(config)), { ok: true, value: config });
+  const plain = must(parseAgentConfig(agent));
+  assert.deepEqual([plain.uplinks, plain.quality], [[], { loss: 10, rtt: undefined }]);
+  const off = must(parseAgentConfig(`${agent}quality: off\n`));
+  assert.equal(off.quality, undefined);
+  assert.deepEqual(parseAgentConfig(formatAgentConfig(off)), { ok: true, value: off });
+  const wrong = (text: string): string => faultOf(parseAgentConfig(`${agent}${text}\n`));
+  assert.match(wrong('uplinks: [{ priority: 3 }]'), /uplinks\[0\]: needs an interface or a source address/);
+  assert.match(wrong('uplinks: [{ interface: a }, { interface: a }]'), /uplinks: has two uplinks of one name/);
+  assert.match(wrong('uplinks: [{ source: 192.0.2.7, gateway: "2001:db8::1" }]'), /different families/);
+  assert.match(wrong('quality: { loss: 0 }'), /quality/);
+});
+
 test('agent.yaml: text that is not YAML, or dangerous YAML, is a fault', () => {
   assert.match(faultOf(parseAgentConfig('a: [')), /not YAML/);
   assert.match(faultOf(parseAgentConfig('a: &x [1]\nb: *x\n')), /not YAML/);

@@ -48,6 +48,20 @@ function storeOf(overlay = overlayRecord()): MemoryStore {
 
 const seen = (key: string, text: string) => ({ publicKey: publicKey(key), endpoint: endpoint(text) });
 
+test('every hub is told of the probes of a spoke, and not of its tunnels to other hubs', () => {
+  const probe = { ...multipoint('probe'), kind: 'probe' as const };
+  const store = createMemoryStore();
+  const spoke = bindingRecord(1, { interfaces: [multipoint('node-1'), hubTunnel('to-other', 9), probe] });
+  store.force({
+    put: [{ kind: 'overlay', record: overlayRecord() }, ...enrolled(hub), ...enrolled(nodeRecord(1), spoke)],
+  });
+  const told = peersOf(store.snapshot(), hub, at(0)).get(nodeId(1));
+  assert.deepEqual(
+    told?.interfaces.map(({ kind }) => kind),
+    ['multipoint', 'probe'],
+  );
+});
+
 test('a hub says where it sees multipoint interfaces and the tunnels to itself; the same again is no news', async () => {
   const store = storeOf();
   const report = [seen('node-1', '198.51.100.1:1'), seen('to-8', '198.51.100.1:2'), seen('to-9', '198.51.100.1:3')];

@@ -31,3 +31,19 @@ export const officeA = '10.10.1.0/24';
 export const officeB = '10.10.2.0/24';
 export const pcA = '10.10.1.20';
 export const pcB = '10.10.2.20';
+
+/** A branch with two Internet links, each behind a NAT of its own; b behind another; c directly on the internet. */
+export const twoUplinks: LabPlan = {
+  hosts: {
+    registry: { attach: { internet: registryAddress } },
+    hub: { attach: { internet: hubAddress } },
+    branch: { attach: { fibre: '192.168.11.2/24', mobile: '192.168.12.2/24' }, gateway: '192.168.11.1' },
+    b: { attach: { 'home-b': '192.168.13.2/24' }, gateway: '192.168.13.1' },
+    c: { attach: { internet: '198.51.100.7' } },
+  },
+  nats: {
+    'nat-fibre': { kind: 'restricted', attach: { internet: '203.0.113.11', fibre: '192.168.11.1/24' } },
+    'nat-mobile': { kind: 'restricted', attach: { internet: '203.0.113.12', mobile: '192.168.12.1/24' } },
+    'nat-b': { kind: 'restricted', attach: { internet: '203.0.113.13', 'home-b': '192.168.13.1/24' } },
+  },
+};
