@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createLab } from '#test/support/lab/lab.ts';
+import { emptyFootprint, footprintOf } from '#test/support/lab/footprint.ts';
 import { silence } from '#test/support/lab/nat.ts';
+import { binary } from '#test/support/lab/service.ts';
 import { hubEndpoint, twoUplinks } from '#test/support/lab/worlds.ts';
 import { slowness, until } from '#test/support/poll.ts';
 import { createOverlay } from '#test/support/programs.ts';
@@ -59,4 +61,28 @@ test('flows by two uplinks', async (t) => {
   await silence(lab.host('nat-mobile'));
   await on('both hubs are reached by what is left', 'fibre* fibre*');
   await until('all are answered', answered, { within: 30_000 * slowness, explain: () => lab.state() });
+
+  await t.test('an agent that is killed and started again leaves the tunnels where they are', async () => {
+    const ping = branch.host.startPing({ to: c.address, rate: 100 / slowness });
+    const heard = async (what: string): Promise<void> => {
+      const enough = ping.replies().length + 50;
+      await until(what, () => ping.replies().length > enough, {
+        within: 20_000 * slowness,
+        explain: () => lab.state(),
+      });
+    };
+    await heard('it is answered');
+    await branch.stop('SIGKILL');
+    await heard('it is answered without an agent');
+    await branch.start();
+    await on('both hubs are reached by what is left', 'fibre* fibre*');
+    await heard('it is answered with the new one');
+    assert.deepEqual((await ping.finish()).lost, []);
+  });
+
+  await t.test('nothing is left of it on the host', async () => {
+    const places = ['--interface-prefix', branch.host.interfacePrefix, '--run-dir', `${branch.stateDir}/run`];
+    await branch.host.run([binary('dmwg'), 'down', '--state-dir', branch.stateDir, ...places]);
+    assert.deepEqual(await footprintOf(branch.host), emptyFootprint);
+  });
 });
