@@ -5,6 +5,7 @@ import { labObstacle } from '#test/support/lab/lab.ts';
 import { firstPacket } from './first-packet.ts';
 import { footprint } from './footprint.ts';
 import { purgeFanOut } from './purge-fan-out.ts';
+import { reconnectStorm } from './reconnect-storm.ts';
 import { registryLoad } from './registry-load.ts';
 import { throughput } from './throughput.ts';
 
@@ -14,6 +15,7 @@ const benchmarks: Readonly<Record<string, () => Promise<string>>> = {
   footprint,
   'purge-fan-out': purgeFanOut,
   'registry-load': registryLoad,
+  'reconnect-storm': reconnectStorm,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);

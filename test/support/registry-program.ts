@@ -31,6 +31,8 @@ export interface RegistryProgram {
   start(): Promise<void>;
   /** Resolves when it has ended. */
   stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** Of the last start; -1 before. */
+  pid(): number;
   log(): string;
   token(): Promise<string>;
   enrol(name: string): Promise<EnrolledNode>;
@@ -73,6 +75,7 @@ export async function registryProgram(
     admin,
     ca,
     stop,
+    pid: () => child?.pid ?? -1,
     log: () => log,
     start: async () => {
       log = '';
