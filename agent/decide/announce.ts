@@ -1,6 +1,7 @@
 // What a node announces: its static prefixes, and the routes of its kernel that its rules pick, as far as they did not come out
 // of the overlay themselves, do not flap, and are not too many. What is left out has a reason, for `dmwg status`.
 import { comparePrefixes, lengthOf, type Prefix } from '#proto/model/address.ts';
+import { type Flap, reuseAt, settled, suppressAt, withdrawn } from '#proto/model/damping.ts';
 import { matchesPrefixList } from '#proto/model/prefix-list.ts';
 import {
   formatRouteProtocol,
@@ -10,7 +11,6 @@ import {
   type RoutingConfig,
 } from '#proto/model/routing.ts';
 import type { Instant } from '#proto/model/time.ts';
-import { type Flap, reuseAt, settled, withdrawn } from './damping.ts';
 import type { KernelRoute } from './kernel-routes.ts';
 
 export interface Announcement {
@@ -57,15 +57,16 @@ export function announce(inputs: AnnounceInputs, before: Announced, { now, rando
   const withheld = new Map<Prefix, string>();
   const picked = pick(inputs, fixed, withheld);
   const flaps = new Map<Prefix, Flap>();
+  const withdrawal = { now, random, suppress: suppressAt.node };
   for (const [prefix, flap] of before.flaps) {
     if (settled(flap, now)) continue;
     const went = before.withheld.get(prefix) === flapping && !picked.has(prefix);
-    flaps.set(prefix, went ? withdrawn(flap, now, random) : flap);
+    flaps.set(prefix, went ? withdrawn(flap, withdrawal) : flap);
   }
   for (const { prefix, origin } of before.announcements.values()) {
     // What was announced for good is withdrawn for good.
     if (origin === fixedOrigin || picked.has(prefix) || fixed.has(prefix)) continue;
-    flaps.set(prefix, withdrawn(flaps.get(prefix), now, random));
+    flaps.set(prefix, withdrawn(flaps.get(prefix), withdrawal));
   }
   let nextAt: Instant | undefined;
   for (const [prefix, flap] of flaps) {

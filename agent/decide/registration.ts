@@ -143,7 +143,7 @@ export function registrationNak(code: number): string {
     case cieCode.prohibited:
       return 'prohibited (the registry does not allow this node to announce it)';
     case cieCode.noResources:
-      return 'the registry has no resources left';
+      return 'the registry takes no more of it now: too many prefixes, or it flaps (dmwg why PREFIX)';
     case cieCode.alreadyRegistered:
       return 'already registered by another node';
     default:

@@ -96,11 +96,10 @@ function addWhy(program: Command, io: Io): void {
         registry.ask(({ query }) => query.listRoutes.bind(query), {}),
       );
       const around = answer.routes.filter(({ prefix }) => containsPrefix(prefix as Prefix, wanted.value));
-      const accepted = around.filter(({ state }) => state !== 'rejected');
+      const isRefused = ({ state }: { readonly state: string }): boolean => state === 'rejected' || state === 'damped';
+      const accepted = around.filter((route) => !isRefused(route));
       const longest = Math.max(...accepted.map(({ prefix }) => lengthOf(prefix as Prefix)));
-      const shown = around.filter(
-        ({ prefix, state }) => lengthOf(prefix as Prefix) === longest || state === 'rejected',
-      );
+      const shown = around.filter((route) => lengthOf(route.prefix as Prefix) === longest || isRefused(route));
       if (shown.length === 0) throw new ProgramError(`nobody announces anything around ${wanted.value}`, 1);
       const data = shown.map(routeView);
       await present(io, options, () => Promise.resolve({ data, table: () => routeTable(data) }));

@@ -20,6 +20,8 @@ export interface Wish {
   readonly preference: number;
 }
 
+/** Said of what is damped. */
+const flapping = 'it flaps: announced again once it has been quiet';
 /** Of what was refused, so many are remembered to be shown. */
 const mostRefused = 100;
 
@@ -36,10 +38,16 @@ interface Wishes {
   /** What stays announced besides. */
   readonly kept: readonly Announcement[];
   readonly limit: number;
+  /** Those that flap. */
+  readonly damped: ReadonlySet<Prefix>;
 }
 
 /** Why each wish is refused, if it is; the first `limit` prefixes that may be announced are. */
-export function review(snapshot: Snapshot, node: NodeRecord, { wishes, kept, limit }: Wishes): (Refusal | undefined)[] {
+export function review(
+  snapshot: Snapshot,
+  node: NodeRecord,
+  { wishes, kept, limit, damped }: Wishes,
+): (Refusal | undefined)[] {
   const outside = wishes.length > 0 ? outsideOf(snapshot, node) : [];
   const taken = new Set(kept.map(({ prefix }) => prefix));
   return wishes.map((wish): Refusal | undefined => {
@@ -48,6 +56,7 @@ export function review(snapshot: Snapshot, node: NodeRecord, { wishes, kept, lim
     if (prefix === undefined) return { code: cieCode.prohibited, reason: 'it is no prefix' };
     const refusal = refusalOf(snapshot, node, prefix, outside);
     if (refusal) return refusal;
+    if (damped.has(prefix)) return { code: cieCode.noResources, reason: flapping };
     if (!taken.has(prefix) && taken.size >= limit) {
       return { code: cieCode.noResources, reason: `the node announces ${String(limit)} prefixes already, the limit` };
     }
@@ -62,18 +71,20 @@ interface Registration {
   readonly verdicts: readonly (Refusal | undefined)[];
   readonly now: Timestamp;
   readonly additive: boolean;
+  /** What flaps stays as it is known, whether it is there at the moment or not. */
+  readonly damped: ReadonlySet<Prefix>;
 }
 
 /** By length; what stays as it was keeps its age. */
 export function announce(
   before: readonly Announcement[],
   refusedBefore: readonly RefusedAnnouncement[],
-  { wishes, verdicts, now, additive }: Registration,
+  { wishes, verdicts, now, additive, damped }: Registration,
 ): Pick<BindingRecord, 'announcements' | 'refused'> {
   const known = new Map(before.map((one) => [one.prefix, one]));
   const knownRefused = new Map(refusedBefore.map((one) => [one.prefix, one]));
   const announcements = new Map(additive ? known : []);
-  const refused = new Map(additive ? knownRefused : []);
+  const refused = new Map([...knownRefused].filter(([prefix, one]) => additive || (one.damped && damped.has(prefix))));
   for (const [index, wish] of wishes.entries()) {
     if (wish?.prefix === undefined) continue;
     const { prefix, preference } = wish;
@@ -85,8 +96,9 @@ export function announce(
       announcements.set(prefix, old?.preference === preference ? old : { prefix, preference, since: now });
     } else {
       const old = knownRefused.get(prefix);
-      const same = old?.preference === preference && old.reason === reason;
-      refused.set(prefix, same ? old : { prefix, preference, since: now, reason });
+      const held = damped.has(prefix) && reason === flapping;
+      const same = old?.reason === reason && (held || old.preference === preference);
+      refused.set(prefix, same ? old : { prefix, preference, since: now, reason, ...(held && { damped: true }) });
     }
   }
   return {

@@ -22,7 +22,8 @@ import {
 } from '#proto/model/nhrp.ts';
 import { seconds } from '#proto/model/time.ts';
 import { addressesOf, addressFor, transaction } from './node.ts';
-import type { Announcement, NodeRecord } from './records.ts';
+import { type Damping, dampedOf, flapped, type Flaps } from './damping.ts';
+import type { NodeRecord } from './records.ts';
 import { removeBinding } from './removal.ts';
 import { answer, errorAbout, headerError } from './reply.ts';
 import type { Snapshot, Transaction } from './state.ts';
@@ -60,6 +61,14 @@ export interface PurgeOutcome {
   /** Undefined when the request wants none. */
   readonly reply: NhrpMessage<PurgeReply> | NhrpMessage<ErrorIndication> | undefined;
   readonly transaction: Transaction | undefined;
+  /** What the node's prefixes did lately, with this. */
+  readonly flaps?: Flaps | undefined;
+}
+
+export interface PurgeContext {
+  readonly server?: Server | undefined;
+  /** Absent: nothing is damped. */
+  readonly damping?: Damping | undefined;
 }
 
 /**
@@ -70,7 +79,7 @@ export function purgeByNode(
   snapshot: Snapshot,
   node: NodeRecord,
   request: NhrpMessage<PurgeRequest>,
-  server?: Server,
+  { server, damping }: PurgeContext = {},
 ): PurgeOutcome {
   const nameless = request.body.cies.some(({ protocolAddress }) => protocolAddress === undefined);
   const error = headerError(node, request, server) ?? (nameless ? errorCode.protocolError : undefined);
@@ -85,13 +94,17 @@ export function purgeByNode(
   if (classes.some((prefix) => addressesOf(node).some((address) => containsAddress(prefix, address)))) {
     return { reply, transaction: removeBinding(binding) };
   }
-  const stays = ({ prefix }: Announcement): boolean => !classes.some((one) => containsPrefix(one, prefix));
-  const announcements = binding.announcements.filter(stays);
-  const refused = binding.refused.filter(stays);
+  const isPurged = (prefix: Prefix): boolean => classes.some((one) => containsPrefix(one, prefix));
+  const asked = (prefix: Prefix, before: number | undefined): number | undefined =>
+    isPurged(prefix) ? undefined : before;
+  const flaps = damping && flapped(damping, binding.announcements, asked);
+  const damped = damping && flaps && dampedOf(flaps, damping.now);
+  const announcements = binding.announcements.filter(({ prefix }) => !isPurged(prefix));
+  const refused = binding.refused.filter((one) => !isPurged(one.prefix) || (one.damped && damped?.has(one.prefix)));
   const isSame = announcements.length === binding.announcements.length && refused.length === binding.refused.length;
-  if (isSame) return { reply, transaction: undefined };
+  if (isSame) return { reply, transaction: undefined, flaps };
   const put = [{ kind: 'binding', record: { ...binding, announcements, refused } }] as const;
-  return { reply, transaction: transaction({ unchanged: [{ kind: 'binding', id: node.id }], put }) };
+  return { reply, transaction: transaction({ unchanged: [{ kind: 'binding', id: node.id }], put }), flaps };
 }
 
 function purgeCie(prefix: Prefix): Cie {

@@ -90,6 +90,8 @@ export interface Announcement {
 
 export interface RefusedAnnouncement extends Announcement {
   readonly reason: string;
+  /** It may be announced, once it does not flap any more. */
+  readonly damped?: true | undefined;
 }
 
 export interface ObservedRecord {

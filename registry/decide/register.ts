@@ -1,4 +1,4 @@
-import { type Address, addressBits, familyOf } from '#proto/model/address.ts';
+import { type Address, addressBits, familyOf, type Prefix } from '#proto/model/address.ts';
 import { linkAddress, type PublicKey } from '#proto/model/key.ts';
 import {
   type Cie,
@@ -12,7 +12,8 @@ import {
   uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
 import { type Seconds, seconds, type Timestamp } from '#proto/model/time.ts';
-import { announce, review, wishOf } from './announce.ts';
+import { announce, review, type Wish, wishOf } from './announce.ts';
+import { type Damping, dampedOf, flapped, type Flaps, noFlaps } from './damping.ts';
 import { sameValue } from './equal.ts';
 import { revival } from './expire.ts';
 import { observedEndpoints, transaction } from './node.ts';
@@ -27,6 +28,8 @@ export interface RegistrationContext {
   readonly agentVersion: string;
   /** Who answers. */
   readonly server?: Server | undefined;
+  /** What the node's prefixes did lately; absent: nothing is damped. */
+  readonly damping?: Damping | undefined;
 }
 
 export interface RegistrationOutcome {
@@ -35,6 +38,8 @@ export interface RegistrationOutcome {
   readonly transaction: Transaction | undefined;
   /** A registration that was lost came back as it was: the reply need not wait for the write (expire.ts, `revive`). */
   readonly revived?: boolean;
+  /** What the node's prefixes did lately, with this. */
+  readonly flaps?: Flaps | undefined;
 }
 
 /** Removing a node takes its keys and prefixes away in one transaction, of 128 operations at most. */
@@ -69,7 +74,10 @@ export function register(
   const isPrefix = (cie: Cie): boolean => !body.unique && !ownAddress(node, request, cie);
   const wishes = body.cies.map((cie) => (isPrefix(cie) ? wishOf(cie, clientAddress(request, cie)) : undefined));
   const kept = body.additive ? before : [];
-  const verdicts = review(snapshot, node, { wishes, kept, limit: overlay.prefixLimit });
+  const flaps =
+    context.damping && !body.unique ? flapped(context.damping, before, askedBy(wishes, body.additive)) : noFlaps;
+  const damped = context.damping ? dampedOf(flaps, context.damping.now) : new Set<Prefix>();
+  const verdicts = review(snapshot, node, { wishes, kept, limit: overlay.prefixLimit, damped });
   const codes = body.cies.map((cie, index) =>
     isPrefix(cie) ? (verdicts[index]?.code ?? cieCode.ok) : addressCode(node, request, cie),
   );
@@ -78,7 +86,13 @@ export function register(
     return { reply: reply(request, { codes, holding: seconds(0), server }), transaction: undefined };
 
   const asked = accepted.filter(isPrefix);
-  const announced = announce(before, previous?.refused ?? [], { wishes, verdicts, now, additive: body.additive });
+  const announced = announce(before, previous?.refused ?? [], {
+    wishes,
+    verdicts,
+    now,
+    additive: body.additive,
+    damped,
+  });
   const interfaces = body.interfaces.length > 0 ? body.interfaces : (previous?.interfaces ?? []);
   const first = accepted[0];
   const binding: BindingRecord = {
@@ -99,7 +113,17 @@ export function register(
     reply: reply(request, { codes, holding: binding.holdingTime, binding, server }),
     transaction: changed ? write(snapshot, previous, binding) : undefined,
     revived: changed && revived === true,
+    flaps: body.unique ? undefined : flaps,
   };
+}
+
+/** With which preference a request wants a prefix. */
+function askedBy(
+  wishes: readonly (Wish | undefined)[],
+  additive: boolean,
+): (prefix: Prefix, before: number | undefined) => number | undefined {
+  const asked = new Map(wishes.map((wish) => [wish?.prefix, wish?.preference] as const));
+  return (prefix, before) => asked.get(prefix) ?? (additive ? before : undefined);
 }
 
 function write(snapshot: Snapshot, previous: BindingRecord | undefined, binding: BindingRecord): Transaction {

@@ -69,8 +69,9 @@ function rebound(snapshot: Snapshot, node: NodeRecord, now: Timestamp): Put[] {
   const binding = snapshot.bindings.get(node.id);
   if (!binding) return [];
   const wishes = [...binding.announcements, ...binding.refused];
+  const damped = new Set(binding.refused.filter((one) => one.damped).map(({ prefix }) => prefix));
   const limit = snapshot.overlay?.prefixLimit ?? 0;
-  const verdicts = review(snapshot, node, { wishes, kept: [], limit });
-  const next = announce(binding.announcements, binding.refused, { wishes, verdicts, now, additive: false });
+  const verdicts = review(snapshot, node, { wishes, kept: [], limit, damped });
+  const next = announce(binding.announcements, binding.refused, { wishes, verdicts, now, additive: false, damped });
   return [{ kind: 'binding', record: { ...binding, ...next } }];
 }

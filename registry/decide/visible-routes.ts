@@ -14,7 +14,7 @@ export interface RouteRow {
   readonly active: boolean;
   /** Seconds. */
   readonly age: number;
-  readonly state: 'active' | 'backup' | 'rejected';
+  readonly state: 'active' | 'backup' | 'damped' | 'rejected';
   /** Why. */
   readonly reason: string;
 }
@@ -24,10 +24,11 @@ export function routeRows(snapshot: Snapshot, now: Timestamp): RouteRow[] {
   const rows = new Map<Prefix, RouteRow[]>();
   for (const route of snapshot.routes.routes()) rows.set(route.prefix, rowsOf(snapshot, route, now));
   for (const { node, refused } of snapshot.bindings.values()) {
-    for (const { prefix, preference, since, reason } of refused) {
+    for (const { prefix, preference, since, reason, damped } of refused) {
       const known = rows.get(prefix) ?? [];
       const age = seconds(since, now);
-      known.push({ prefix, node: nameOf(snapshot, node), preference, active: false, age, state: 'rejected', reason });
+      const state = damped ? 'damped' : 'rejected';
+      known.push({ prefix, node: nameOf(snapshot, node), preference, active: false, age, state, reason });
       rows.set(prefix, known);
     }
   }

@@ -31,6 +31,12 @@ export class Bucket {
     return Math.max(0, ((1 - this.#tokens) / this.#rate.perSecond) * 1000) as Milliseconds;
   }
 
+  /** As after a long rest. */
+  isFull(now: Instant): boolean {
+    this.#fill(now);
+    return this.#tokens >= this.#rate.burst;
+  }
+
   #fill(now: Instant): void {
     const { perSecond, burst } = this.#rate;
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filled) / 1000) * perSecond);

@@ -1,20 +1,17 @@
 import { version } from '#proto/kit/version.ts';
-import { cieCode, errorCode, type NhrpMessage, type RegistrationRequest } from '#proto/model/nhrp.ts';
-import { ok } from '#proto/model/result.ts';
+import { errorCode, type NhrpMessage } from '#proto/model/nhrp.ts';
 import type { NodeMessage } from '#proto/model/session.ts';
 import type { NodeId } from '#proto/model/names.ts';
-import { admit } from '#registry/decide/admit.ts';
-import { purgeByNode } from '#registry/decide/purge.ts';
-import { refuseAll, register, type RegistrationOutcome } from '#registry/decide/register.ts';
 import { errorAbout } from '#registry/decide/reply.ts';
 import { relayed } from '#registry/decide/transit.ts';
 import type { Answers } from './answers.ts';
-import { decideAndCommit } from './commit.ts';
-import { type Complaints, refusalText } from './complaints.ts';
+import type { Complaints } from './complaints.ts';
 import type { RegistryContext } from './context.ts';
+import type { Damper } from './damper.ts';
 import { Indications } from './indications.ts';
 import type { Observations } from './observations.ts';
 import { Queues } from './queues.ts';
+import { Registrar } from './registrar.ts';
 import { Resolutions } from './resolutions.ts';
 import { serverNamed } from './servers.ts';
 import type { Session } from './session.ts';
@@ -31,6 +28,7 @@ export interface ResponderParts {
   readonly answers: Answers;
   readonly observations: Observations;
   readonly complaints: Complaints;
+  readonly damper: Damper;
 }
 
 /** Answers what nodes say on their sessions. */
@@ -40,6 +38,7 @@ export class Responder {
   readonly #answers: Answers;
   readonly #observations: Observations;
   readonly #complaints: Complaints;
+  readonly #registrar: Registrar;
   readonly #queues: Queues;
   readonly #indications: Indications;
   readonly #resolutions: Resolutions;
@@ -53,6 +52,14 @@ export class Responder {
     this.#answers = parts.answers;
     this.#observations = parts.observations;
     this.#complaints = parts.complaints;
+    this.#registrar = new Registrar(parts.context, parts.damper, {
+      send: (session, message) => {
+        this.#send(session, message);
+      },
+      revived: () => {
+        this.onRevived();
+      },
+    });
     this.#indications = new Indications(parts.context, parts.sessions);
     this.#resolutions = new Resolutions({ ...parts, send: this.#send.bind(this) });
   }
@@ -117,13 +124,13 @@ export class Responder {
     const { body } = message;
     switch (body.type) {
       case 'registration-request':
-        await this.#queues.add(session, () => this.#register(session, { ...message, body }));
+        await this.#queues.add(session, () => this.#registrar.register(session, { ...message, body }));
         break;
       case 'resolution-request':
         await this.#resolutions.answer(session, { ...message, body });
         break;
       case 'purge-request':
-        await this.#queues.add(session, () => this.#purge(session, { ...message, body }));
+        await this.#queues.add(session, () => this.#registrar.purge(session, { ...message, body }));
         break;
       case 'purge-reply':
         this.#answers.acknowledge(session.node, message.requestId);
@@ -144,48 +151,6 @@ export class Responder {
         this.#context.log.info({ node: session.node, code: body.code }, 'node indicated an error');
         break;
     }
-  }
-
-  async #register(session: Session, request: NhrpMessage<RegistrationRequest>): Promise<void> {
-    const { store, clock, events } = this.#context;
-    const context = { now: clock.date(), agentVersion: session.agentVersion, server: serverNamed(this.#context) };
-    const known = store.snapshot().bindings.get(session.node);
-    const outcome = await decideAndCommit<RegistrationOutcome>(store, (snapshot) => {
-      const node = admit(snapshot, session.node);
-      if (!node.ok) return node;
-      const decision = register(snapshot, node.value, request, context);
-      // What only has to be held again is served from the snapshot, and written by the sweeper when etcd is there.
-      return ok(decision.revived === true ? { ...decision, transaction: undefined } : decision);
-    });
-    if (!outcome.ok) {
-      this.#context.log.warn({ node: session.node, fault: outcome.fault.code }, 'registration is not stored');
-      this.#send(session, refuseAll(request, cieCode.noResources, context.server).reply);
-      return;
-    }
-    const { reply, transaction } = outcome.value;
-    const refused = reply.body.type !== 'registration-reply' || reply.body.cies.some((one) => one.code !== cieCode.ok);
-    const name = store.snapshot().nodes.get(session.node)?.name ?? session.node;
-    if (!refused) session.registered = true;
-    if (refused) events.add('node.refused', name, refusalText(reply.body));
-    else if (transaction) events.add(known ? 'node.changed' : 'node.registered', name);
-    this.#send(session, reply);
-    if (outcome.value.revived === true) this.onRevived();
-  }
-
-  async #purge(
-    session: Session,
-    request: NhrpMessage<Extract<NhrpMessage['body'], { type: 'purge-request' }>>,
-  ): Promise<void> {
-    const outcome = await decideAndCommit(this.#context.store, (snapshot) => {
-      const node = admit(snapshot, session.node);
-      if (!node.ok) return node;
-      const decision = purgeByNode(snapshot, node.value, request, serverNamed(this.#context));
-      // It is not to register again by itself.
-      if (decision.transaction?.delete.some(({ kind }) => kind === 'binding')) session.registered = false;
-      return ok(decision);
-    });
-    // Without a reply the node repeats it.
-    if (outcome.ok && outcome.value.reply) this.#send(session, outcome.value.reply);
   }
 
   #refuse(session: Session, offender: NhrpMessage, code: number): void {

@@ -8,6 +8,7 @@ import { Complaints } from './complaints.ts';
 import type { Connections } from './connections.ts';
 import type { RegistryContext } from './context.ts';
 import { Draining } from './draining.ts';
+import { Damper } from './damper.ts';
 import { Health } from './health.ts';
 import { startHttp } from './http.ts';
 import { Observations } from './observations.ts';
@@ -59,7 +60,8 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
   const roams = new Roams({ context, sessions, answers });
   const observations = new Observations(context);
   const complaints = new Complaints(context.clock, context.log);
-  const responder = new Responder({ context, sessions, answers, observations, complaints });
+  const damper = new Damper(context);
+  const responder = new Responder({ context, sessions, answers, observations, complaints, damper });
   const sweeper = new Sweeper(context, sessions, observations);
   sessions.onOpenOrEnd = () => {
     sweeper.wake();
@@ -107,6 +109,7 @@ export async function serve(context: RegistryContext, options: ServeOptions): Pr
     context.traffic.stop();
     roams.stop();
     observations.stop();
+    damper.stop();
     const swept = new AbortController();
     void Promise.all([sweeping, answers.stop()]).finally(() => {
       swept.abort();

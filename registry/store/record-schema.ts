@@ -108,6 +108,7 @@ const refusedSchema: z.ZodType<RefusedAnnouncement> = z.looseObject({
   preference: z.int().min(0).max(255),
   since: timestamp,
   reason: z.string(),
+  damped: z.literal(true).optional(),
 });
 
 const binding = z.looseObject({

@@ -4,8 +4,15 @@ import test from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { cieCode } from '#proto/model/nhrp.ts';
 import { Health } from '#registry/serve/health.ts';
-import { createMemoryStore } from '#test/support/memory-store.ts';
-import { hubTunnel, overlayRecord, registration } from '#test/support/registry-fixtures.ts';
+import { createMemoryStore, type MemoryStore } from '#test/support/memory-store.ts';
+import {
+  announcement,
+  hubTunnel,
+  multipoint,
+  overlayRecord,
+  prefix,
+  registration,
+} from '#test/support/registry-fixtures.ts';
 import { call, registryFor } from '#test/support/registry-host.ts';
 
 const overlayStore = () => {
@@ -63,4 +70,45 @@ test('health says NOT_SERVING without the data of the overlay, and when the regi
   health.stop();
   store.force({ put: [{ kind: 'overlay', record: overlayRecord() }] });
   assert.deepEqual(said, ['NOT_SERVING', 'SERVING', 'NOT_SERVING', 'SERVING', 'NOT_SERVING']);
+});
+
+test('a prefix that flaps 50 times a second is damped: other nodes hear of few of its changes', async (t) => {
+  const registry = await registryFor(t, { store: overlayStore });
+  const joined = async (name: string, prefixes: readonly string[] = []) => {
+    const node = await registry.enrol(await registry.token({ prefixes: [...prefixes] }), {
+      name,
+      prefixes: [...prefixes],
+    });
+    const session = registry.connect(node.identity);
+    session.send({ type: 'hello', agentVersion: 'test' });
+    await session.take('welcome');
+    session.say(registration(node.response.address, [multipoint(name)]));
+    await session.takeNhrp('registration-reply');
+    return { session, address: node.response.address };
+  };
+  const other = await joined('other');
+  const { session, address } = await joined('flapping', ['172.16.0.0/16']);
+  const [steady, lan] = ['172.16.1.0/24', '172.16.2.0/24'];
+  const commits = (): number => (registry.context.store as MemoryStore).commits();
+  let last: number | undefined;
+  const before = commits();
+  for (let count = 0; count < 50; count++) {
+    for (const prefixes of [[steady], [steady, lan]]) {
+      session.say(announcement(address, prefixes));
+      last = (await session.takeNhrp('registration-reply')).body.cies[1]?.code;
+    }
+  }
+  assert.equal(last, cieCode.noResources);
+  assert.ok(commits() - before <= 15, `${String(commits() - before)} commits`);
+  const named = other.session.received.filter(
+    (one) =>
+      one.type === 'route-sync' &&
+      (one.remove.includes(prefix(lan)) || one.upsert.some((route) => route.prefix === lan)),
+  );
+  assert.ok(named.length <= 15, `${String(named.length)} times`);
+  const { routes } = await call(registry.query.listRoutes.bind(registry.query), {});
+  assert.deepEqual(
+    routes.filter((route) => route.prefix.startsWith('172.')).map((route) => `${route.prefix} ${route.state}`),
+    [`${steady} active`, `${lan} damped`],
+  );
 });

@@ -301,7 +301,7 @@ export class World {
         return [reply];
       }
       case 'purge-request': {
-        const { reply, transaction } = purgeByNode(snapshot, agent.record, { ...message, body }, server);
+        const { reply, transaction } = purgeByNode(snapshot, agent.record, { ...message, body }, { server });
         if (transaction) await this.#commit(transaction);
         return reply ? [reply] : [];
       }

@@ -232,7 +232,7 @@ export interface Route {
   active: boolean;
   /** Since it was announced so. */
   ageSeconds: number;
-  /** "active", "backup" or "rejected". */
+  /** "active", "backup", "damped" or "rejected". */
   state: string;
   /** Why. */
   reason: string;
