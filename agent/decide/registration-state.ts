@@ -9,7 +9,7 @@ export interface Registration {
   /** The announcements that were registered last. */
   readonly announced: RoutingState['announcements'] | undefined;
   /** Requests without a reply yet, by id. */
-  readonly pending: ReadonlyMap<number, 'address' | 'address6' | 'prefixes'>;
+  readonly pending: ReadonlyMap<number, 'address' | 'address6' | 'prefixes' | 'withdrawal'>;
   readonly retries: number;
   readonly nextAt: Instant | undefined;
   /** Rounds in which something was refused, since the session began. */

@@ -1,24 +1,27 @@
 // Registration (RFC 2332 5.2.3): what this node tells the registry about itself, when, and what came of it.
-import { type Address, familyOf, lengthOf, networkOf } from '#proto/model/address.ts';
+import { type Address, familyOf, lengthOf, networkOf, type Prefix } from '#proto/model/address.ts';
 import { type Endpoint, endpointAddress, endpointOf } from '#proto/model/endpoint.ts';
 import {
+  type Cie,
   cieCode,
   defaultHopCount,
   type ErrorIndication,
   type NhrpMessage,
   type NodeInterface,
+  type PurgeRequest,
   type RegistrationReply,
   type RegistrationRequest,
   uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
 import type { OverlayConfig } from '#proto/model/session.ts';
-import { after, type Instant, type Milliseconds, milliseconds, toMilliseconds } from '#proto/model/time.ts';
+import { after, type Instant, type Milliseconds, milliseconds, seconds, toMilliseconds } from '#proto/model/time.ts';
+import { type AnnouncementDelta, announcementDelta } from './announcement-delta.ts';
 import { note, type Turn, warn } from './event.ts';
 import { followingId } from './request-id.ts';
 import { knowsAnnouncements } from './routing-state.ts';
 import { type AgentState, multipointName, type OwnInterface } from './state.ts';
 
-type Part = 'address' | 'address6' | 'prefixes';
+export type Part = 'address' | 'address6' | 'prefixes' | 'withdrawal';
 
 /** Waits before a request is repeated. */
 const retryWaits = [1000, 2000, 4000, 7000];
@@ -39,17 +42,20 @@ export function register(state: AgentState, turn: Turn): AgentState {
   // What is announced changes often, and alone: nothing else is said again for it.
   const overdue = !changed && announced && registration.pending.size > 0;
   const retries = overdue ? registration.retries + 1 : 0;
-  const pending = new Map(announced ? [] : [...registration.pending].filter(([, part]) => part !== 'prefixes'));
+  const pending = new Map(announced ? [] : [...registration.pending].filter(([, part]) => isAddress(part)));
+  const delta = announced || !announcements ? undefined : announcementDelta(state, announcements);
   let id = state.nextRequestId;
-  const address: Part[] = config.address6 ? ['address', 'address6'] : ['address'];
-  for (const part of [...(announced ? address : []), ...(announcements ? (['prefixes'] as const) : [])]) {
-    // A retry keeps its request ID (RFC 2332 5.2.0.1).
-    const reused = overdue ? [...registration.pending].find(([, old]) => old === part)?.[0] : undefined;
-    if (overdue && reused === undefined) continue;
+  for (const part of partsOf(config, { announced, announcements, delta })) {
+    // A retry keeps its request ID (RFC 2332 5.2.0.1). Instead of a purge the whole list is said.
+    const old = [...registration.pending].find(
+      ([, one]) => one === part || (part === 'prefixes' && one === 'withdrawal'),
+    );
+    if (overdue && !old) continue;
+    const reused = overdue && old?.[1] === part ? old[0] : undefined;
     const requestId = reused ?? id;
     if (reused === undefined) id = followingId(id);
     pending.set(requestId, part);
-    const message = request(state, part, requestId, interfaces);
+    const message = request(state, part, requestId, { interfaces, delta });
     if (message) turn.effects.push({ kind: 'send', message: { type: 'nhrp', message } });
   }
   return {
@@ -67,6 +73,26 @@ export function register(state: AgentState, turn: Turn): AgentState {
   };
 }
 
+function isAddress(part: Part): boolean {
+  return part === 'address' || part === 'address6';
+}
+
+interface News {
+  /** Whether what is announced was said already, or goes with everything else. */
+  readonly announced: boolean;
+  readonly announcements: AgentState['routing']['announcements'] | undefined;
+  readonly delta: AnnouncementDelta | undefined;
+}
+
+function partsOf(config: OverlayConfig, { announced, announcements, delta }: News): Part[] {
+  if (delta) {
+    const withdrawal: Part[] = delta.withdrawn.length > 0 ? ['withdrawal'] : [];
+    return delta.added.length > 0 ? [...withdrawal, 'prefixes'] : withdrawal;
+  }
+  const addresses: Part[] = config.address6 ? ['address', 'address6'] : ['address'];
+  return [...(announced ? addresses : []), ...(announcements ? (['prefixes'] as const) : [])];
+}
+
 /** Takes a reply; any code but 0 is a NAK, which is shown and asked again at the next refresh. */
 export function registrationReply(state: AgentState, message: NhrpMessage<RegistrationReply>, turn: Turn): AgentState {
   const { registration, config } = state;
@@ -82,6 +108,12 @@ export function registrationReply(state: AgentState, message: NhrpMessage<Regist
   const { observedEndpoint } = message.body;
   const heard = observedEndpoint ? { ...state, registration: { ...registration, observedEndpoint } } : state;
   return concluded(heard, message.requestId, refused, turn);
+}
+
+/** What was withdrawn is gone (RFC 2332 5.2.6). */
+export function withdrawalReply(state: AgentState, message: NhrpMessage, turn: Turn): AgentState {
+  const part = state.registration.pending.get(message.requestId);
+  return part === 'withdrawal' ? concluded(state, message.requestId, [], turn) : state;
 }
 
 /** An error about a registration that is under way ends it (RFC 2332 5.2.7); it is asked again like what was refused. */
@@ -188,41 +220,46 @@ function sourceOf(config: OverlayConfig, part: Part): Address | undefined {
   return part === 'address6' ? config.address6 : config.address;
 }
 
+interface Content {
+  readonly interfaces: readonly NodeInterface[];
+  readonly delta: AnnouncementDelta | undefined;
+}
+
 function request(
   state: AgentState,
   part: Part,
   requestId: number,
-  interfaces: readonly NodeInterface[],
-): NhrpMessage<RegistrationRequest> | undefined {
+  { interfaces, delta }: Content,
+): NhrpMessage<RegistrationRequest | PurgeRequest> | undefined {
   const { config } = state;
-  if (!config) return undefined;
-  const own = sourceOf(config, part);
+  const own = config && sourceOf(config, part);
   if (!own) return undefined;
-  const common = {
-    code: cieCode.ok,
-    mtu: config.mtu,
-    holdingTime: config.holdingTime,
-    nbma: claimedEndpoints(state),
-    preference: 0,
-  };
-  const cies =
-    part === 'prefixes'
-      ? [...state.routing.announcements.values()].map(({ prefix, preference }) => ({
-          ...common,
-          prefixLength: lengthOf(prefix),
-          protocolAddress: networkOf(prefix),
-          preference,
-        }))
-      : [{ ...common, prefixLength: uniquePrefixLength, protocolAddress: own }];
-  return {
+  const nbma = claimedEndpoints(state);
+  const header = {
     hopCount: defaultHopCount,
     requestId,
-    sourceNbma: claimedEndpoints(state)[0],
+    sourceNbma: nbma[0],
     source: own,
     destination: own,
     extensions: [],
-    body: { type: 'registration-request', unique: part !== 'prefixes', cies, interfaces, additive: false },
   };
+  const common = { code: cieCode.ok, mtu: config.mtu, holdingTime: config.holdingTime, nbma, preference: 0 };
+  const about = (prefix: Prefix): Pick<Cie, 'prefixLength' | 'protocolAddress'> => ({
+    prefixLength: lengthOf(prefix),
+    protocolAddress: networkOf(prefix),
+  });
+  if (part === 'withdrawal') {
+    const gone = { ...common, mtu: 0, holdingTime: seconds(0), nbma: [] };
+    const cies = (delta?.withdrawn ?? []).map((prefix) => ({ ...gone, ...about(prefix) }));
+    return { ...header, body: { type: 'purge-request', noReply: false, cies } };
+  }
+  const announced = delta?.added ?? [...state.routing.announcements.values()];
+  const cies =
+    part === 'prefixes'
+      ? announced.map(({ prefix, preference }) => ({ ...common, ...about(prefix), preference }))
+      : [{ ...common, prefixLength: uniquePrefixLength, protocolAddress: own }];
+  const unique = part !== 'prefixes';
+  return { ...header, body: { type: 'registration-request', unique, cies, interfaces, additive: delta !== undefined } };
 }
 
 /** IPv4 before IPv6. */

@@ -13,7 +13,14 @@ import { putOff } from './late.ts';
 import { routeSync } from './learned.ts';
 import { sendError } from './nhrp-messages.ts';
 import { ownInterfaces, randomPort } from './own-interfaces.ts';
-import { forgetRegistration, register, registrationError, registrationReply, sortAddresses } from './registration.ts';
+import {
+  forgetRegistration,
+  register,
+  registrationError,
+  registrationReply,
+  sortAddresses,
+  withdrawalReply,
+} from './registration.ts';
 import { directBfd, inspectRemotes, tickRemotes } from './remotes.ts';
 import {
   indicated,
@@ -236,6 +243,6 @@ function nhrp(state: AgentState, received: NhrpMessage, turn: Turn): AgentState 
       sendError(state, received, errorCode.protocolError, turn);
       return state;
     case 'purge-reply':
-      return state;
+      return withdrawalReply(state, received, turn);
   }
 }

@@ -51,6 +51,8 @@ export interface OverlayConfig {
   readonly fallbackTime: Seconds;
   /** Replicas of the registry that nodes may use, best first. */
   readonly registries: readonly RegistryEndpoint[];
+  /** The registry takes additive registrations. */
+  readonly takesAdditive: boolean;
   /** The node's own. */
   readonly address: Address;
   readonly address6: Address | undefined;

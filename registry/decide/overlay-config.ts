@@ -66,6 +66,7 @@ export function overlayConfig(common: CommonConfig, node: NodeRecord): OverlayCo
     maxConnections: overlay.maxConnections,
     fallbackTime: overlay.fallbackTime,
     registries: common.registries,
+    takesAdditive: true,
     address: node.address,
     address6: node.address6,
     prefixes: [...new Set([...node.prefixes, ...allowedBy(node)])],

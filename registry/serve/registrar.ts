@@ -46,7 +46,9 @@ export class Registrar {
     });
     if (!outcome.ok) {
       this.#context.log.warn({ node: session.node, fault: outcome.fault.code }, 'registration is not stored');
-      this.#told.send(session, refuseAll(request, cieCode.noResources, context.server).reply);
+      // Without a CIE there is nothing to refuse; without a reply the node repeats it.
+      if (request.body.cies.length > 0)
+        this.#told.send(session, refuseAll(request, cieCode.noResources, context.server).reply);
       return;
     }
     const { reply, transaction, flaps } = outcome.value;

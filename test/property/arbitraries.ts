@@ -166,6 +166,7 @@ const overlayConfig: fc.Arbitrary<OverlayConfig> = record({
   mtu: fc.integer({ min: 1280, max: 65_535 }),
   maxConnections: u8,
   fallbackTime: fc.integer({ min: 0, max: 0xffff }).map(seconds),
+  takesAdditive: flag,
   registries: few(
     record({ address: fc.constantFrom('r1.example.net:7443', '[2001:db8::1]:7444'), priority: u8, cluster: u8 }),
   ),

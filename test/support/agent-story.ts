@@ -66,6 +66,7 @@ export const config: OverlayConfig = {
   maxConnections: 0,
   fallbackTime: seconds(30),
   registries: [],
+  takesAdditive: true,
   address: address('10.9.0.10'),
   address6: undefined,
   prefixes: [prefix('192.168.1.0/24')],

@@ -173,6 +173,8 @@ export interface OverlayConfig {
   fallbackTimeSeconds: number;
   /** Where the replicas of the registry are reached, best first; those that say so. */
   registries: RegistryEndpoint[];
+  /** The registry takes additive registrations. */
+  takesAdditive: boolean;
 }
 
 export interface RegistryEndpoint {
@@ -1374,6 +1376,7 @@ function createBaseOverlayConfig(): OverlayConfig {
     maxConnections: 0,
     fallbackTimeSeconds: 0,
     registries: [],
+    takesAdditive: false,
   };
 }
 
@@ -1429,6 +1432,9 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
     }
     for (const v of message.registries) {
       RegistryEndpoint.encode(v!, writer.uint32(138).fork()).join();
+    }
+    if (message.takesAdditive !== false) {
+      writer.uint32(144).bool(message.takesAdditive);
     }
     return writer;
   },
@@ -1582,6 +1588,14 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
             message.registries.push(RegistryEndpoint.decode(reader, reader.uint32()));
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.takesAdditive = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1651,6 +1665,11 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
       registries: globalThis.Array.isArray(object?.registries)
         ? object.registries.map((e: any) => RegistryEndpoint.fromJSON(e))
         : [],
+      takesAdditive: isSet(object.takesAdditive)
+        ? globalThis.Boolean(object.takesAdditive)
+        : isSet(object.takes_additive)
+        ? globalThis.Boolean(object.takes_additive)
+        : false,
     };
   },
 
@@ -1707,6 +1726,9 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
     if (message.registries?.length) {
       obj.registries = message.registries.map((e) => RegistryEndpoint.toJSON(e));
     }
+    if (message.takesAdditive !== false) {
+      obj.takesAdditive = message.takesAdditive;
+    }
     return obj;
   },
 
@@ -1732,6 +1754,7 @@ export const OverlayConfig: MessageFns<OverlayConfig> = {
     message.maxConnections = object.maxConnections ?? 0;
     message.fallbackTimeSeconds = object.fallbackTimeSeconds ?? 0;
     message.registries = object.registries?.map((e) => RegistryEndpoint.fromPartial(e)) || [];
+    message.takesAdditive = object.takesAdditive ?? false;
     return message;
   },
 };
