@@ -113,7 +113,7 @@ function shareOrRefuse(
   others.delete(node.id);
   for (const id of others) {
     const other = snapshot.nodes.get(id);
-    if (!other || (shared && sharesWith(other, prefix))) continue;
+    if (!other || (shared && maySharePrefix(other, prefix))) continue;
     const reason = `${other.name} has it: both need "dmwg prefix allow NODE ${prefix} --shared" to share it`;
     return { code: cieCode.alreadyRegistered, reason };
   }
@@ -130,8 +130,9 @@ function claimant(snapshot: Snapshot, prefix: Prefix, around: Prefix): NodeId | 
   return undefined;
 }
 
-function sharesWith(other: NodeRecord, prefix: Prefix): boolean {
-  const permission = permissionOf(other, prefix);
+/** Whether others may have the prefix, too. */
+export function maySharePrefix(node: NodeRecord, prefix: Prefix): boolean {
+  const permission = permissionOf(node, prefix);
   return typeof permission !== 'string' && permission.shared;
 }
 

@@ -12,7 +12,7 @@ import {
   uniquePrefixLength,
 } from '#proto/model/nhrp.ts';
 import { type Milliseconds, type Seconds, seconds, type Timestamp } from '#proto/model/time.ts';
-import { addressFor, announcedBy, isBehindNat, liveBinding, multipointOf, nbmaOf, remaining } from './node.ts';
+import { addressFor, isBehindNat, liveBinding, multipointOf, nbmaOf, remaining } from './node.ts';
 import type { BindingRecord, NodeRecord } from './records.ts';
 import { rendezvous, type RendezvousPair } from './rendezvous.ts';
 import { answer, errorAbout } from './reply.ts';
@@ -20,6 +20,7 @@ import { locate, type Located, type Refusal } from './locate.ts';
 import { pathError, type ServerPath } from './resolution-rules.ts';
 import type { View } from './rib.ts';
 import { scopeOf } from './scope.ts';
+import { sendableBy } from './sendable.ts';
 import type { Snapshot } from './state.ts';
 import { type Told, toldOf } from './told.ts';
 import { relayed } from './transit.ts';
@@ -156,7 +157,7 @@ export function targetValue(
       name: node.name,
       address: node.address,
       address6: node.address6,
-      prefixes: announcedBy(binding),
+      prefixes: sendableBy(node, binding),
       publicKey: multipoint.publicKey,
       nat: isBehindNat(binding),
       rendezvous: meeting,

@@ -1,4 +1,5 @@
 // What nodes were told about others, and whether it is still so (RFC 2332 5.2.5: whoever was answered hears of a change).
+import { aggregate } from '#proto/model/aggregate.ts';
 import { containsPrefix, hostPrefix, networkOf, type Prefix, prefixOf } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { type NhrpMessage, uniquePrefixLength } from '#proto/model/nhrp.ts';
@@ -70,7 +71,7 @@ const marks = new WeakMap<BindingRecord, string>();
 function markOf(binding: BindingRecord): string {
   const known = marks.get(binding);
   if (known !== undefined) return known;
-  const mark = digest([multipointOf(binding)?.publicKey ?? '', ...announcedBy(binding)].join(' '));
+  const mark = digest([multipointOf(binding)?.publicKey ?? '', ...aggregate(announcedBy(binding))].join(' '));
   marks.set(binding, mark);
   return mark;
 }

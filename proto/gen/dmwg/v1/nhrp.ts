@@ -365,7 +365,7 @@ export interface Target {
   name: string;
   address: string;
   address6: string;
-  /** All that the node is allowed to send from. */
+  /** All that the node sends from, in as few prefixes as say it. */
   prefixes: string[];
   /** Of its multipoint interface. */
   publicKey: string;
