@@ -43,6 +43,6 @@ test('whoever is woken for one session sends for those whose packets may leave, 
   );
   assert.equal(new Set(sent).size, 40, 'a first packet each');
   await again;
-  // This turn of the loop is still that of the first wake-up.
-  assert.ok(sent.length >= 40 + 16, `${String(sent.length - 40)} packets at the second wake-up`);
+  // This turn of the loop is still that of the first wake-up. How many may leave already is a matter of when that was.
+  assert.ok(sent.length >= 40 + 2, `${String(sent.length - 40)} packets at the second wake-up`);
 });
