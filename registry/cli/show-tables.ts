@@ -65,7 +65,7 @@ export function tokenTable(tokens: readonly TokenView[]): string {
     [
       { title: 'ID', text: ({ id }) => id },
       { title: 'ROLE', text: ({ role }) => role },
-      { title: 'PREFIXES', text: ({ prefixes }) => list(prefixes) },
+      { title: 'PREFIXES', text: ({ prefixes, shared }) => `${list(prefixes)}${shared ? ' shared' : ''}` },
       { title: 'TAGS', text: ({ tags }) => list(tags) },
       { title: 'USES LEFT', text: ({ usesLeft }) => String(usesLeft), right: true },
       { title: 'EXPIRES', text: ({ expires }) => (expires === null ? 'never' : shortTime(expires)) },

@@ -11,6 +11,7 @@ import { listTokens } from './show.ts';
 interface CreateOptions extends FindOptions, OutputOptions {
   readonly role: string;
   readonly prefix: readonly string[];
+  readonly shared?: boolean;
   readonly tag: readonly string[];
   readonly uses: string;
   readonly expires: string;
@@ -25,6 +26,7 @@ export function addToken(program: Command, io: Io): void {
   withOutput(withFind(create))
     .addOption(new Option('--role <role>', 'what its machines become').choices(['spoke', 'hub']).default('spoke'))
     .option('--prefix <cidr>', 'what its machines may announce (repeat)', collect, [])
+    .option('--shared', 'several of its machines, and others so allowed, may announce the same prefix')
     .option('--tag <tag>', 'a mark on its machines (repeat)', collect, [])
     .option('--uses <n>', 'how many machines may join with it', '1')
     .option('--expires <duration>', 'how long it is good', '24h')
@@ -56,7 +58,8 @@ async function createToken(io: Io, options: CreateOptions): Promise<void> {
   if (faults.any || uses === undefined || expires === undefined) throw faults.error();
   const access = await findRegistry(io, options);
   requireAdmin(access, 'token create');
-  const request = { role: options.role, prefixes, tags, uses, expiresInSeconds: Math.round(expires) };
+  const shared = options.shared === true;
+  const request = { role: options.role, prefixes, tags, uses, expiresInSeconds: Math.round(expires), shared };
   const created = await withRegistry(access, (registry) =>
     registry.ask(({ admin }) => admin.createToken.bind(admin), request),
   );
@@ -82,5 +85,6 @@ const examples = `
 Examples:
   dmwg token create --role hub
   dmwg token create --prefix 192.168.7.0/24 --tag branch --uses 1 --expires 2h
+  dmwg token create --prefix 192.168.7.0/24 --shared --uses 2     # two routers of one site
   dmwg token create -o json | jq -r .token > token && dmwg join @token --state-dir /var/lib/dmwg/node
 `;

@@ -56,6 +56,7 @@ export interface TokenView {
   readonly id: string;
   readonly role: string;
   readonly prefixes: readonly string[];
+  readonly shared: boolean;
   readonly tags: readonly string[];
   readonly usesLeft: number;
   readonly expires: string | null;
@@ -123,6 +124,7 @@ export function tokenView(token: Token): TokenView {
     id: token.id,
     role: token.role,
     prefixes: token.prefixes,
+    shared: token.shared,
     tags: token.tags,
     usesLeft: token.usesLeft,
     expires: moment(token.expiresMs),

@@ -1,5 +1,6 @@
 import {
   type Address,
+  addressBits,
   checkAnnounced,
   containsPrefix,
   familyOf,
@@ -13,7 +14,8 @@ import { type Fault, fail, ok, type Result } from '#proto/model/result.ts';
 import type { Timestamp } from '#proto/model/time.ts';
 import { allocate, offsetIn } from './allocate.ts';
 import { hubsOf, transaction } from './node.ts';
-import type { NodeRecord, OverlayRecord, TokenRecord } from './records.ts';
+import { maySharePrefix } from './permit.ts';
+import type { NodeRecord, OverlayRecord, PolicyRule, TokenRecord } from './records.ts';
 import type { Key, Put, Snapshot, Transaction } from './state.ts';
 
 export interface EnrolmentRequest {
@@ -95,14 +97,14 @@ export function enrol(snapshot: Snapshot, request: EnrolmentRequest, id: NodeId,
     role,
     address: addresses.value.address,
     address6: addresses.value.address6,
-    prefixes,
+    prefixes: token.value.shared ? [] : prefixes,
     tags: token.value.tags,
     endpoints: [...new Set(request.endpoints)],
     priority: role === 'hub' ? (request.priority ?? freePriority(snapshot)) : 0,
     cluster: role === 'hub' ? request.cluster : 0,
     draining: false,
     createdAt: now,
-    policy: [],
+    policy: token.value.shared ? prefixes.flatMap(sharingRules) : [],
   };
   return ok({ node, transaction: admission(node, token.value) });
 }
@@ -184,10 +186,18 @@ function prefixFault(
   }
   const owner = snapshot.claimedPrefixes.get(prefix);
   if (owner !== undefined) {
-    const name = snapshot.nodes.get(owner)?.name ?? owner;
-    return { code: 'prefix-taken', message: `the prefix ${prefix} belongs to node ${name}` };
+    const node = snapshot.nodes.get(owner);
+    if (token.shared && node && maySharePrefix(node, prefix)) return undefined;
+    return { code: 'prefix-taken', message: `the prefix ${prefix} belongs to node ${node?.name ?? owner}` };
   }
   return undefined;
+}
+
+/** What a token that shares allows: the prefix, and everything inside it, claimed for nobody. */
+function sharingRules(prefix: Prefix): PolicyRule[] {
+  const [least, bits] = [lengthOf(prefix), addressBits(familyOf(prefix))];
+  const rule = { action: 'allow', prefix, least, most: least, shared: true } as const;
+  return least <= 1 || least === bits ? [rule] : [rule, { ...rule, least: least + 1, most: bits }];
 }
 
 function allocateBoth(

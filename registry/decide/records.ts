@@ -106,6 +106,8 @@ export interface TokenRecord {
   readonly secretHash: string;
   readonly role: Role;
   readonly prefixes: readonly Prefix[];
+  /** Several nodes may announce the same ones. */
+  readonly shared: boolean;
   readonly tags: readonly string[];
   readonly usesLeft: number;
   readonly expiresAt: Timestamp;

@@ -98,7 +98,8 @@ async function enrolNode(
     name: node.name,
     address: node.address,
     address6: node.address6 ?? '',
-    prefixes: [...node.prefixes],
+    // Those of a token that shares are rules.
+    prefixes: [...new Set([...node.prefixes, ...node.policy.map(({ prefix }) => prefix)])],
     certificate: Buffer.from(issued.value.certificate),
     certificateExpires: BigInt(Math.floor(issued.value.expires / 1000)),
   });

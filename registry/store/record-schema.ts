@@ -141,6 +141,7 @@ export const tokenSchema: z.ZodType<TokenRecord> = z.looseObject({
   secretHash: z.string().regex(/^[0-9a-f]+$/),
   role,
   prefixes: z.array(prefix),
+  shared: z.boolean().default(false),
   tags: words,
   usesLeft: count,
   expiresAt: timestamp,

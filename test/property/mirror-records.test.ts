@@ -111,6 +111,7 @@ const put: fc.Arbitrary<Put> = fc.oneof(
           secretHash: fc.stringMatching(/^[0-9a-f]{64}$/),
           role,
           prefixes: few(prefix),
+          shared: fc.boolean(),
           tags: few(word),
           usesLeft: natural,
           expiresAt: moment,
@@ -179,6 +180,7 @@ const later = new Set([
   'policy',
   'refused',
   'public',
+  'shared',
 ]);
 const laterOfRevocation = new Set(['address', 'address6', 'prefixes']);
 

@@ -112,6 +112,7 @@ export function tokenRecord(parts: Partial<TokenRecord> = {}): TokenRecord {
     secretHash: '00',
     role: 'spoke',
     prefixes: [],
+    shared: false,
     tags: [],
     usesLeft: 1,
     expiresAt: at(1_000_000),

@@ -114,7 +114,7 @@ export async function registryFor(t: TestContext, options: HostOptions): Promise
     admin,
     query,
     token: async (parts = {}) => {
-      const request = { role: '', prefixes: [], tags: [], uses: 0, expiresInSeconds: 0, ...parts };
+      const request = { role: '', prefixes: [], tags: [], uses: 0, expiresInSeconds: 0, shared: false, ...parts };
       return (await call(admin.createToken.bind(admin), request)).token;
     },
     enrol: (token, parts = {}) => enrol(address, ca, token, parts),

@@ -65,7 +65,7 @@ export async function registryProgram(
   const ca = async (): Promise<string> =>
     must(parseProfile(await readFile(join(stateDir, 'admin.yaml'), 'utf8'))).caCertificate;
   const token = async (): Promise<string> => {
-    const request = { role: '', prefixes: [], tags: [], uses: 0, expiresInSeconds: 0 };
+    const request = { role: '', prefixes: [], tags: [], uses: 0, expiresInSeconds: 0, shared: false };
     return (await call(admin.createToken.bind(admin), request)).token;
   };
   return {

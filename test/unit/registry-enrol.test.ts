@@ -6,6 +6,7 @@ import { admit } from '#registry/decide/admit.ts';
 import { allocate } from '#registry/decide/allocate.ts';
 import { enrol, type Enrolment, type EnrolmentRequest } from '#registry/decide/enrol.ts';
 import { parseNewName } from '#proto/model/names.ts';
+import { refusalOf } from '#registry/decide/permit.ts';
 import { findNode, removeNode } from '#registry/decide/removal.ts';
 import type { Put } from '#registry/decide/state.ts';
 import { createMemoryStore, type MemoryStore } from '#test/support/memory-store.ts';
@@ -263,4 +264,34 @@ test('in a large overlay an address is found without trying all', () => {
     ok(last),
   );
   assert.equal(allocate(all, () => true).ok, false);
+});
+
+test('a token that shares lets two routers of one site announce its prefix, and what is inside', () => {
+  const lan = prefix('10.1.0.0/16');
+  const store = storeOf(
+    token({ prefixes: [lan], shared: true, usesLeft: 2 }),
+    token({ id: 'token-2', prefixes: [lan] }),
+  );
+  for (const [index, text] of ['r1', 'r2'].entries()) {
+    const wanted = request({ name: name(text), prefixes: [lan] });
+    store.force(must(enrol(store.snapshot(), wanted, nodeId(index + 1), now)).transaction);
+  }
+  const announced = (number: number, text: string): string => {
+    const node = store.snapshot().nodes.get(nodeId(number));
+    assert.ok(node);
+    const found = refusalOf(store.snapshot(), node, prefix(text), []);
+    if (!found) {
+      const prefixes = [prefix(text)];
+      store.force({ put: [{ kind: 'binding', record: bindingRecord(number, { prefixes }) }] });
+    }
+    return found?.reason ?? 'ok';
+  };
+  assert.equal(announced(1, '10.1.0.0/16'), 'ok');
+  assert.equal(announced(2, '10.1.0.0/16'), 'ok');
+  assert.equal(announced(2, '10.1.7.0/24'), 'ok');
+  assert.match(announced(2, '10.0.0.0/8'), /neither/);
+  assert.deepEqual([...store.snapshot().claimedPrefixes], [], 'it is claimed for nobody');
+  const other = request({ name: name('r3'), tokenId: 'token-2', prefixes: [lan] });
+  store.force(must(enrol(store.snapshot(), other, nodeId(3), now)).transaction);
+  assert.match(announced(3, '10.1.0.0/16'), /r1 has it/, 'without a token that shares');
 });

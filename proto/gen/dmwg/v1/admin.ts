@@ -362,6 +362,8 @@ export interface CreateTokenRequest {
   uses: number;
   /** 0 is one day. */
   expiresInSeconds: number;
+  /** Several of its nodes may announce the same prefix. */
+  shared: boolean;
 }
 
 export interface CreateTokenResponse {
@@ -387,6 +389,7 @@ export interface Token {
   usesLeft: number;
   expiresMs: bigint;
   createdMs: bigint;
+  shared: boolean;
 }
 
 export interface RevokeTokenRequest {
@@ -3322,7 +3325,7 @@ export const DrainReplicaResponse: MessageFns<DrainReplicaResponse> = {
 };
 
 function createBaseCreateTokenRequest(): CreateTokenRequest {
-  return { role: "", prefixes: [], tags: [], uses: 0, expiresInSeconds: 0 };
+  return { role: "", prefixes: [], tags: [], uses: 0, expiresInSeconds: 0, shared: false };
 }
 
 export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
@@ -3341,6 +3344,9 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
     }
     if (message.expiresInSeconds !== 0) {
       writer.uint32(40).uint32(message.expiresInSeconds);
+    }
+    if (message.shared !== false) {
+      writer.uint32(48).bool(message.shared);
     }
     return writer;
   },
@@ -3398,6 +3404,14 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
             message.expiresInSeconds = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.shared = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3421,6 +3435,7 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
         : isSet(object.expires_in_seconds)
         ? globalThis.Number(object.expires_in_seconds)
         : 0,
+      shared: isSet(object.shared) ? globalThis.Boolean(object.shared) : false,
     };
   },
 
@@ -3441,6 +3456,9 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
     if (message.expiresInSeconds !== 0) {
       obj.expiresInSeconds = Math.round(message.expiresInSeconds);
     }
+    if (message.shared !== false) {
+      obj.shared = message.shared;
+    }
     return obj;
   },
 
@@ -3454,6 +3472,7 @@ export const CreateTokenRequest: MessageFns<CreateTokenRequest> = {
     message.tags = object.tags?.map((e) => e) || [];
     message.uses = object.uses ?? 0;
     message.expiresInSeconds = object.expiresInSeconds ?? 0;
+    message.shared = object.shared ?? false;
     return message;
   },
 };
@@ -3686,7 +3705,7 @@ export const ListTokensResponse: MessageFns<ListTokensResponse> = {
 };
 
 function createBaseToken(): Token {
-  return { id: "", role: "", prefixes: [], tags: [], usesLeft: 0, expiresMs: 0n, createdMs: 0n };
+  return { id: "", role: "", prefixes: [], tags: [], usesLeft: 0, expiresMs: 0n, createdMs: 0n, shared: false };
 }
 
 export const Token: MessageFns<Token> = {
@@ -3717,6 +3736,9 @@ export const Token: MessageFns<Token> = {
         throw new globalThis.Error("value provided for field message.createdMs of type int64 too large");
       }
       writer.uint32(56).int64(message.createdMs);
+    }
+    if (message.shared !== false) {
+      writer.uint32(64).bool(message.shared);
     }
     return writer;
   },
@@ -3790,6 +3812,14 @@ export const Token: MessageFns<Token> = {
             message.createdMs = reader.int64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.shared = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3823,6 +3853,7 @@ export const Token: MessageFns<Token> = {
         : isSet(object.created_ms)
         ? BigInt(object.created_ms)
         : 0n,
+      shared: isSet(object.shared) ? globalThis.Boolean(object.shared) : false,
     };
   },
 
@@ -3849,6 +3880,9 @@ export const Token: MessageFns<Token> = {
     if (message.createdMs !== 0n) {
       obj.createdMs = message.createdMs.toString();
     }
+    if (message.shared !== false) {
+      obj.shared = message.shared;
+    }
     return obj;
   },
 
@@ -3864,6 +3898,7 @@ export const Token: MessageFns<Token> = {
     message.usesLeft = object.usesLeft ?? 0;
     message.expiresMs = (object.expiresMs !== undefined && object.expiresMs !== null) ? BigInt(object.expiresMs) : 0n;
     message.createdMs = (object.createdMs !== undefined && object.createdMs !== null) ? BigInt(object.createdMs) : 0n;
+    message.shared = object.shared ?? false;
     return message;
   },
 };
