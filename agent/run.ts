@@ -140,10 +140,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     logger: logger.child({ component: 'uplinks' }),
   });
   const registryAddresses = createRegistryAddresses({
-    names: () => {
-      if (!settings.exit && self.uplinks.length === 0) return [];
-      return [...settings.registry, ...(loop.state().config?.registries ?? []).map(({ address }) => address)];
-    },
+    names: () => [...settings.registry, ...(loop.state().config?.registries ?? []).map(({ address }) => address)],
     onFound: (endpoints) => {
       loop.post({ kind: 'registries', endpoints });
     },

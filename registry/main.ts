@@ -62,7 +62,13 @@ async function runRestore(file: string, options: Options): Promise<void> {
 
 async function start(settings: Settings, signal: AbortSignal, undo: (() => Promise<void>)[]): Promise<void> {
   const { state, log, listen, http } = settings;
-  const self = { id: randomBytes(8).toString('hex'), address: settings.advertise, public: settings.public };
+  const addresses = [state.config.registryAddress];
+  const self = {
+    id: randomBytes(8).toString('hex'),
+    address: settings.advertise,
+    public: settings.public,
+    joinedAt: addresses,
+  };
   const etcd = await reachEtcd(
     { dir: state.path, urls: settings.etcd, tls: state.config.etcdTls, log },
     startEmbeddedEtcd,
@@ -91,7 +97,7 @@ async function start(settings: Settings, signal: AbortSignal, undo: (() => Promi
     self,
     store,
     ca: state.ca,
-    addresses: [state.config.registryAddress],
+    addresses,
     nodeValidity,
     clock: new HoldingClock(systemClock, store),
     log,

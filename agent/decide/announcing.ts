@@ -20,7 +20,7 @@ function textOf(networks: ReadonlyMap<Prefix, string>): string {
 /** Decides anew what is announced, if there is something new to decide about or the time has come. */
 export function tickAnnounced(state: AgentState, turn: Turn): AgentState {
   const { self, routing, config, learned } = state;
-  const madeOf = [self, routing.routes, config, learned];
+  const madeOf = [self, routing.routes, config, learned, routing.registries];
   const due = routing.nextAt !== undefined && routing.nextAt <= turn.now;
   if (!due && madeOf.every((input, index) => input === routing.madeOf[index])) return state;
   // Until the kernel was looked at, what the registry has of the last run stays. And what came out of the overlay can be told only
@@ -39,7 +39,7 @@ export function tickAnnounced(state: AgentState, turn: Turn): AgentState {
 /** Finds the prefixes of the overlay that must have no route here; of those known before, only if something else changed. */
 function leaveOut(state: AgentState, turn: Turn): AgentState {
   const { config, routing } = state;
-  const of = [config, routing.connected, routing.announcements];
+  const of = [config, routing.connected, routing.announcements, routing.registries];
   const known = of.every((input, index) => input === routing.judged.of[index]) ? routing.judged.obstacles : undefined;
   const obstacles = new Map<Prefix, string | undefined>();
   const left = new Map<Prefix, string>();

@@ -1,6 +1,6 @@
 // Where the overlay's routes are put in the kernel, and which are not: nothing takes the place of a network that the host is in,
 // of what this node announces itself, or of the way to a hub.
-import { containsAddress, containsPrefix, lengthOf, type Prefix } from '#proto/model/address.ts';
+import { type Address, containsAddress, containsPrefix, lengthOf, type Prefix } from '#proto/model/address.ts';
 import { endpointAddress } from '#proto/model/endpoint.ts';
 import type { OverlayConfig } from '#proto/model/session.ts';
 import { mainTable } from '#proto/model/routing.ts';
@@ -36,14 +36,15 @@ export function obstacle(state: AgentState, prefix: Prefix): string | undefined 
 
 /** A tunnel whose packets went into a tunnel would be none; a more specific network of the host keeps them out. */
 function cutTunnel({ config, routing }: AgentState, prefix: Prefix): string | undefined {
+  const covers = (address: Address): boolean =>
+    containsAddress(prefix, address) &&
+    ![...routing.connected.keys()].some(
+      (network) => containsAddress(network, address) && containsPrefix(prefix, network),
+    );
   for (const hub of config?.hubs ?? []) {
-    for (const address of hub.endpoints.map(endpointAddress)) {
-      if (!containsAddress(prefix, address)) continue;
-      const near = [...routing.connected.keys()].some(
-        (network) => containsAddress(network, address) && containsPrefix(prefix, network),
-      );
-      if (!near) return `the endpoint ${address} of ${hub.name} is in it: its tunnel would run through itself`;
-    }
+    const address = hub.endpoints.map(endpointAddress).find(covers);
+    if (address) return `the endpoint ${address} of ${hub.name} is in it: its tunnel would run through itself`;
   }
-  return undefined;
+  const registry = routing.registries.map(endpointAddress).find(covers);
+  return registry && `the registry ${registry} is in it: it would be sought in the overlay`;
 }

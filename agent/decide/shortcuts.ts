@@ -84,8 +84,10 @@ function isFit(state: AgentState, prefix: Prefix): boolean {
   if (!config || !isRouted(state, prefix)) return false;
   for (const own of announcedPrefixes(state.routing)) if (overlaps(own, prefix)) return false;
   const hubs = config.hubs.flatMap((hub) => hub.endpoints.map(endpointAddress));
+  const registries = state.routing.registries.map(endpointAddress);
   const uplinks = [...(state.uplinks.sights?.values() ?? [])].flatMap(({ addresses }) => addresses);
-  const forbidden = [config.address, config.address6, ...state.localAddresses, ...uplinks, ...hubs];
+  const own = [config.address, config.address6, ...state.localAddresses, ...uplinks];
+  const forbidden = [...own, ...hubs, ...registries];
   return !forbidden.some((address) => address !== undefined && containsAddress(prefix, address));
 }
 

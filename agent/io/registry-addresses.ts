@@ -1,4 +1,4 @@
-// Where the names of registries lead: a full tunnel has to leave the way there free.
+// Where the names of registries lead: no route of the overlay may cover the way there.
 import { lookup } from 'node:dns/promises';
 import { pause } from '#proto/kit/clock.ts';
 import { parseAddress } from '#proto/model/address.ts';
@@ -11,7 +11,7 @@ export interface RegistryAddresses {
 }
 
 export interface RegistryAddressesOptions {
-  /** host:port; none while nobody wants to know. */
+  /** host:port */
   readonly names: () => readonly string[];
   readonly onFound: (endpoints: readonly Endpoint[]) => void;
 }

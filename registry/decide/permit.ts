@@ -10,7 +10,7 @@ import {
   type Prefix,
   prefixOf,
 } from '#proto/model/address.ts';
-import { type Endpoint, endpointAddress } from '#proto/model/endpoint.ts';
+import { type Endpoint, endpointAddress, parseEndpoint } from '#proto/model/endpoint.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import { cieCode } from '#proto/model/nhrp.ts';
 import { formatPrefixRule, matchesPrefixRule } from '#proto/model/prefix-list.ts';
@@ -37,16 +37,31 @@ interface Permission {
 export interface Outside {
   readonly address: Address;
   readonly what: string;
+  /** A rule that names the prefix allows it all the same. */
+  readonly unlessNamed: boolean;
 }
 
 export function outsideOf(snapshot: Snapshot, node: NodeRecord): Outside[] {
   const binding = snapshot.bindings.get(node.id);
   const of = (endpoints: readonly Endpoint[], what: string): Outside[] =>
-    endpoints.map((endpoint) => ({ address: endpointAddress(endpoint), what }));
+    endpoints.map((endpoint) => ({ address: endpointAddress(endpoint), what, unlessNamed: false }));
   return [
     ...of([...node.endpoints, ...(binding ? observedEndpoints(binding) : [])], "the node's own endpoint"),
     ...hubsOf(snapshot).flatMap((hub) => of(hub.endpoints, `the endpoint of the hub ${hub.name}`)),
+    ...registriesOf(snapshot).map((address) => ({ address, what: 'the address of the registry', unlessNamed: true })),
   ];
+}
+
+/** As far as they are addresses, and no names. */
+function registriesOf({ replicas }: Snapshot): Address[] {
+  const places = [...replicas.values()].flatMap((one) => [
+    ...(one.public ? [one.public.address] : []),
+    ...(one.joinedAt ?? []),
+  ]);
+  return [...new Set(places)].flatMap((place) => {
+    const endpoint = parseEndpoint(place);
+    return endpoint.ok ? [endpointAddress(endpoint.value)] : [];
+  });
 }
 
 /** Undefined: it may. */
@@ -66,8 +81,8 @@ export function refusalOf(
   const pool = [overlay?.pool, overlay?.pool6].find((one) => one !== undefined && overlaps(one, prefix));
   if (pool !== undefined && !permission.explicit)
     return prohibited(`it overlaps the pool ${pool}, and no rule names it`);
-  const cut = outside.find(({ address }) => containsAddress(prefix, address));
-  if (cut) return prohibited(`${cut.what}, ${cut.address}, is in it: the tunnel would run through itself`);
+  const cut = outside.find((one) => containsAddress(prefix, one.address) && !(one.unlessNamed && permission.explicit));
+  if (cut) return prohibited(cutting(cut));
   return shareOrRefuse(snapshot, node, prefix, permission);
 }
 
@@ -138,6 +153,13 @@ export function maySharePrefix(node: NodeRecord, prefix: Prefix): boolean {
 
 function prohibited(reason: string): Refusal {
   return { code: cieCode.prohibited, reason };
+}
+
+function cutting({ what, address, unlessNamed }: Outside): string {
+  const found = `${what}, ${address}, is in it`;
+  return unlessNamed
+    ? `${found}, and no rule names it: nodes would seek the registry in the overlay`
+    : `${found}: the tunnel would run through itself`;
 }
 
 function needsOwnRule(prefix: Prefix): string {

@@ -156,4 +156,6 @@ export interface ReplicaRecord {
   readonly public?: RegistryEndpoint | undefined;
   /** Nodes leave it, as it is to be stopped. */
   readonly draining?: boolean | undefined;
+  /** Where join tokens say that the registry is: host:port. */
+  readonly joinedAt?: readonly string[] | undefined;
 }

@@ -178,6 +178,7 @@ export const replicaSchema: z.ZodType<ReplicaRecord> = z.looseObject({
     }),
   ).prefault(null),
   draining: z.boolean().optional(),
+  joinedAt: z.array(z.string()).optional(),
 });
 
 export const claimSchema = z.looseObject({ node: nodeId });

@@ -6,7 +6,18 @@ import { isSafe } from '#agent/decide/pass.ts';
 import type { Prefix } from '#proto/model/address.ts';
 import type { LearnedRoute } from '#proto/model/route.ts';
 import type { RegistryMessage } from '#proto/model/session.ts';
-import { address, config, hubPeer, hubs, key, nodeId, nodeName, prefix, Story } from '#test/support/agent-story.ts';
+import {
+  address,
+  config,
+  endpoint,
+  hubPeer,
+  hubs,
+  key,
+  nodeId,
+  nodeName,
+  prefix,
+  Story,
+} from '#test/support/agent-story.ts';
 
 type RouteSync = Extract<RegistryMessage, { type: 'route-sync' }>;
 
@@ -125,4 +136,15 @@ test('between equal ones who has it keeps it', () => {
   story.bfd(`spoke:${nodeId('d')}`, 'up');
   story.wait(10_000);
   assert.deepEqual(carriers(story), [key('P')]);
+});
+
+test('no route and no shortcut where the registry is, unless the host is nearer', () => {
+  const story = spoke();
+  tell(story, [route('172.16.0.0/16', 'c'), route('172.17.0.0/16', 'c')], { snapshot: true });
+  story.tell({ kind: 'registries', endpoints: [endpoint('172.16.9.9:7443')] });
+  assert.deepEqual(story.routes(), ['10.9.0.0/24 dmwg-h1', '172.17.0.0/16 dmwg-h1', '192.168.0.0/16 dmwg-h1']);
+  assert.match(story.state.routing.left.get(prefix('172.16.0.0/16')) ?? '', /the registry 172\.16\.9\.9 is in it/);
+  const network = { protocol: 2, table: 254, interfaces: ['eth1'], metric: 0, prefix: prefix('172.16.9.0/24') };
+  story.tell({ kind: 'kernel-routes', routes: [network] });
+  assert.ok(story.routes().includes('172.16.0.0/16 dmwg-h1'));
 });

@@ -159,3 +159,16 @@ test('an additive registration adds, and costs no list; what is over the limit i
   assert.deepEqual([codes.filter((code) => code === 0).length, codes.filter((code) => code === 5).length], [3, 4997]);
   assert.equal(store.snapshot().bindings.get(one.id)?.refused.length, 100);
 });
+
+test('what the registry is in needs a rule or a token that names it', () => {
+  const replica = { id: 'r1', address: '', joinedAt: ['10.2.0.9:7443', 'registry.example.net:7443'] };
+  const store = storeOf(...enrolled(two, bindingRecord(2)), { kind: 'replica', record: replica });
+  order(store, { rule: '10.2.0.0/16 le 24' });
+  assert.match(
+    refusal(store, two.id, '10.2.0.0/24'),
+    /^4 the address of the registry, 10\.2\.0\.9, is in it, and no rule/,
+  );
+  assert.equal(refusal(store, two.id, '10.2.1.0/24'), 'ok');
+  order(store, { rule: '10.2.0.0/24' });
+  assert.equal(refusal(store, two.id, '10.2.0.0/24'), 'ok');
+});
