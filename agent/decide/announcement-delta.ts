@@ -1,8 +1,9 @@
 // What to say of a changed list of announcements besides the whole of it: what comes, by an additive registration, and what
 // goes, by a purge (RFC 2332 5.2.5). So a change costs what it is, however long the list.
 import { containsAddress, containsPrefix, type Prefix } from '#proto/model/address.ts';
+import type { OverlayConfig } from '#proto/model/session.ts';
 import type { Announcement } from './announce.ts';
-import type { Registration } from './registration-state.ts';
+import type { Registration, RegistrationPart } from './registration-state.ts';
 import type { AgentState } from './state.ts';
 
 export interface AnnouncementDelta {
@@ -34,4 +35,25 @@ export function announcementDelta(
       [...next.keys()].some((prefix) => containsPrefix(gone, prefix)),
   );
   return tooWide ? undefined : { withdrawn, added };
+}
+
+export function isAddress(part: RegistrationPart): boolean {
+  return part === 'address' || part === 'address6';
+}
+
+interface News {
+  /** Whether what is announced was said already, or goes with everything else. */
+  readonly announced: boolean;
+  readonly announcements: AgentState['routing']['announcements'] | undefined;
+  readonly delta: AnnouncementDelta | undefined;
+}
+
+/** Which requests say it. */
+export function partsOf(config: OverlayConfig, { announced, announcements, delta }: News): RegistrationPart[] {
+  if (delta) {
+    const withdrawal: RegistrationPart[] = delta.withdrawn.length > 0 ? ['withdrawal'] : [];
+    return delta.added.length > 0 ? [...withdrawal, 'prefixes'] : withdrawal;
+  }
+  const addresses: RegistrationPart[] = config.address6 ? ['address', 'address6'] : ['address'];
+  return [...(announced ? addresses : []), ...(announcements ? (['prefixes'] as const) : [])];
 }

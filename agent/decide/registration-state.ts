@@ -3,13 +3,16 @@ import type { Instant } from '#proto/model/time.ts';
 import type { RoutingState } from './routing-state.ts';
 
 /** What was asked of the registry, and what it said (registration.ts). */
+/** What a request of a registration is about. */
+export type RegistrationPart = 'address' | 'address6' | 'prefixes' | 'withdrawal';
+
 export interface Registration {
   /** What was registered last, as text; differs from what should be registered when something changed. */
   readonly fingerprint: string | undefined;
   /** The announcements that were registered last. */
   readonly announced: RoutingState['announcements'] | undefined;
   /** Requests without a reply yet, by id. */
-  readonly pending: ReadonlyMap<number, 'address' | 'address6' | 'prefixes' | 'withdrawal'>;
+  readonly pending: ReadonlyMap<number, RegistrationPart>;
   readonly retries: number;
   readonly nextAt: Instant | undefined;
   /** Rounds in which something was refused, since the session began. */

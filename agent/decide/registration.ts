@@ -15,13 +15,12 @@ import {
 } from '#proto/model/nhrp.ts';
 import type { OverlayConfig } from '#proto/model/session.ts';
 import { after, type Instant, type Milliseconds, milliseconds, seconds, toMilliseconds } from '#proto/model/time.ts';
-import { type AnnouncementDelta, announcementDelta } from './announcement-delta.ts';
+import { type AnnouncementDelta, announcementDelta, isAddress, partsOf } from './announcement-delta.ts';
 import { note, type Turn, warn } from './event.ts';
+import type { RegistrationPart } from './registration-state.ts';
 import { followingId } from './request-id.ts';
 import { knowsAnnouncements } from './routing-state.ts';
 import { type AgentState, multipointName, type OwnInterface } from './state.ts';
-
-export type Part = 'address' | 'address6' | 'prefixes' | 'withdrawal';
 
 /** Waits before a request is repeated. */
 const retryWaits = [1000, 2000, 4000, 7000];
@@ -71,26 +70,6 @@ export function register(state: AgentState, turn: Turn): AgentState {
       nextAt: after(turn.now, milliseconds(retryWaits[Math.min(retries, retryWaits.length - 1)] ?? 7000)),
     },
   };
-}
-
-function isAddress(part: Part): boolean {
-  return part === 'address' || part === 'address6';
-}
-
-interface News {
-  /** Whether what is announced was said already, or goes with everything else. */
-  readonly announced: boolean;
-  readonly announcements: AgentState['routing']['announcements'] | undefined;
-  readonly delta: AnnouncementDelta | undefined;
-}
-
-function partsOf(config: OverlayConfig, { announced, announcements, delta }: News): Part[] {
-  if (delta) {
-    const withdrawal: Part[] = delta.withdrawn.length > 0 ? ['withdrawal'] : [];
-    return delta.added.length > 0 ? [...withdrawal, 'prefixes'] : withdrawal;
-  }
-  const addresses: Part[] = config.address6 ? ['address', 'address6'] : ['address'];
-  return [...(announced ? addresses : []), ...(announcements ? (['prefixes'] as const) : [])];
 }
 
 /** Takes a reply; any code but 0 is a NAK, which is shown and asked again at the next refresh. */
@@ -216,7 +195,7 @@ function tunnelEndpoints({ self }: AgentState, { listenPort }: OwnInterface): re
   return [...new Set(self.endpoints.map((endpoint) => endpointOf(endpointAddress(endpoint), listenPort)))];
 }
 
-function sourceOf(config: OverlayConfig, part: Part): Address | undefined {
+function sourceOf(config: OverlayConfig, part: RegistrationPart): Address | undefined {
   return part === 'address6' ? config.address6 : config.address;
 }
 
@@ -227,7 +206,7 @@ interface Content {
 
 function request(
   state: AgentState,
-  part: Part,
+  part: RegistrationPart,
   requestId: number,
   { interfaces, delta }: Content,
 ): NhrpMessage<RegistrationRequest | PurgeRequest> | undefined {
