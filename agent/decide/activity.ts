@@ -6,7 +6,6 @@ import { PrefixTable } from '#proto/model/prefix-table.ts';
 import { after, milliseconds, toMilliseconds } from '#proto/model/time.ts';
 import type { Turn } from './event.ts';
 import { dropShortcuts } from './shortcuts.ts';
-import { isOutside } from './exit.ts';
 import { avoided } from './quality.ts';
 import type { AgentState } from './state.ts';
 
@@ -31,13 +30,12 @@ export function sawActivity(state: AgentState, addresses: readonly Address[], tu
   if (!config) return state;
   const table = new PrefixTable([...state.shortcuts.keys()].map((prefix) => [prefix, prefix] as const));
   const used = new Set<Prefix>();
-  let outside = false;
   for (const address of addresses) {
     const match = table.match(address);
     if (match) used.add(match.prefix);
-    else if (isOutside(state, address)) outside = true;
   }
-  if (outside) for (const { prefix, node } of state.shortcuts.values()) if (isExitNode(state, node)) used.add(prefix);
+  // The way to the exit is kept.
+  for (const { prefix, node } of state.shortcuts.values()) if (isExitNode(state, node)) used.add(prefix);
   const shortcuts = new Map(state.shortcuts);
   const idle: Prefix[] = [];
   for (const [prefix, shortcut] of state.shortcuts) {

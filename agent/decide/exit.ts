@@ -61,7 +61,11 @@ export function exitWay(state: AgentState, family: Family): ExitWay | undefined 
   const active = state.activeHub === undefined ? undefined : state.hubs.get(state.activeHub);
   if (!active) return { reason: 'no hub is up' };
   if (exits[0] === origin) return { interface: active.interface, direct: false };
-  return { reason: `no direct path to ${exit.via} yet, and the hubs' exit is ${exits[0]?.name ?? ''}` };
+  const why =
+    state.config?.phase === 1
+      ? 'phase 1 has no direct tunnels'
+      : (state.remotes.get(origin.node)?.reason ?? 'it is sought');
+  return { reason: `no direct path to ${exit.via} (${why}), and the hubs' exit is ${exits[0]?.name ?? ''}` };
 }
 
 export function exitHost(state: AgentState, config: OverlayConfig): ExitHost {

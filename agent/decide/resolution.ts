@@ -64,7 +64,7 @@ function find(state: AgentState, { source, destination }: Pair, turn: Turn): Age
   if (remote?.phase === 'punching' || (remote && remote.retryAt > turn.now)) return state;
   // Direct: the packet was on its way to the hub before the route changed.
   if (remote?.phase === 'direct') return state;
-  return ask(state, source, destination, turn);
+  return ask(state, { source, destination }, turn);
 }
 
 /** Whether to look for a direct path to the exit: once, whatever there is outside that traffic goes to. */
@@ -78,7 +78,7 @@ function isExitWanted(state: AgentState, destination: Address, turn: Turn): bool
 }
 
 /** Sends a Resolution Request and remembers it. */
-function ask(state: AgentState, source: Address, destination: Address, turn: Turn): AgentState {
+export function ask(state: AgentState, { source, destination }: Pair, turn: Turn): AgentState {
   const resolution: Resolution = {
     source,
     destination,
@@ -168,7 +168,7 @@ export function resolutionRequest(state: AgentState, message: NhrpMessage<Resolu
   // What was answered says something else: who is right is for the registry to say.
   const held = next.shortcuts.get(prefix);
   const doubtful = held && held.node !== target.node && !next.resolutions.has(held.destination);
-  return doubtful ? ask(next, held.source, held.destination, turn) : next;
+  return doubtful ? ask(next, held, turn) : next;
 }
 
 /** RFC 2332 5.2.5: forgets all bindings inside the named classes, and says so. */
@@ -221,7 +221,7 @@ export function tickResolutions(state: AgentState, turn: Turn): AgentState {
   for (const shortcut of next.shortcuts.values()) {
     if (shortcut.expiresAt <= turn.now) expired.push(shortcut.prefix);
     else if (shortcut.refreshAt <= turn.now && isRefreshed(next, shortcut)) {
-      next = ask(next, shortcut.source, shortcut.destination, turn);
+      next = ask(next, shortcut, turn);
     }
   }
   return dropShortcuts(next, expired, turn);
@@ -236,8 +236,7 @@ export function revalidate(state: AgentState, turn: Turn): AgentState {
   }
   let next: AgentState = { ...state, shortcuts, resolutions: new Map() };
   for (const shortcut of next.shortcuts.values()) {
-    if (next.remotes.get(shortcut.node)?.phase === 'direct')
-      next = ask(next, shortcut.source, shortcut.destination, turn);
+    if (next.remotes.get(shortcut.node)?.phase === 'direct') next = ask(next, shortcut, turn);
   }
   return next;
 }

@@ -6,6 +6,7 @@ import type { OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import { sawActivity, tickActivity } from './activity.ts';
 import { chooseCarriers, spokeBfd } from './carriers.ts';
 import { type Event, note, type Turn, warn } from './event.ts';
+import { tickExit } from './exit-path.ts';
 import { configureHubs, greetReflectors, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
 import { chooseHubs } from './hub-choice.ts';
 import { indicate, peerSync, reportEndpoints, tickHub } from './hub-peers.ts';
@@ -145,6 +146,7 @@ function tick(state: AgentState, turn: Turn): AgentState {
     inspectHubs,
     tickRemotes,
     tickResolutions,
+    tickExit,
     tickActivity,
     tickHub,
     chooseTransit,

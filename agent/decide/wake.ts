@@ -1,5 +1,6 @@
 import type { Instant } from '#proto/model/time.ts';
 import { roundAt } from './attempt.ts';
+import { wantedAt } from './exit-path.ts';
 import { isRefreshed } from './resolution.ts';
 import type { AgentState } from './state.ts';
 
@@ -13,6 +14,7 @@ export function nextWake(state: AgentState, now: Instant): Instant | undefined {
     state.hubChoiceAt,
     state.routing.nextAt,
     state.uplinks.nextAt,
+    wantedAt(state),
   ];
   if (state.connectedTo !== undefined) moments.push(state.registration.nextAt);
   for (const path of state.hubs.values()) moments.push(path.repairAt);

@@ -35,12 +35,13 @@ function decodeOrigin(origin: wire.RouteOrigin): Result<RouteOrigin> {
     node: f.atom(origin.nodeId, parseNodeId),
     name: f.atom(origin.name, parseNodeName),
     preference: f.u8(origin.preference),
+    address: f.optionalAddress(origin.address),
   });
 }
 
 function encodeRoute({ prefix, origins }: LearnedRoute): wire.LearnedRoute {
   return {
     prefix,
-    origins: origins.map(({ node, name, preference }) => ({ nodeId: node, name, preference })),
+    origins: origins.map(({ node, name, preference, address = '' }) => ({ nodeId: node, name, preference, address })),
   };
 }

@@ -1,5 +1,5 @@
 // Announced prefixes as they are distributed.
-import type { Prefix } from './address.ts';
+import type { Address, Prefix } from './address.ts';
 import type { NodeId, NodeName } from './names.ts';
 
 /** A node that announces a prefix. */
@@ -8,6 +8,8 @@ export interface RouteOrigin {
   readonly name: NodeName;
   /** 255 best, 0 unspecified (RFC 2332 5.2.0.1). */
   readonly preference: number;
+  /** Of a default route: its own, for who wants this exit and no other. */
+  readonly address?: Address | undefined;
 }
 
 /** A prefix and who announces it, best first, never nobody. */

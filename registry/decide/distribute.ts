@@ -1,5 +1,5 @@
 // What nodes are told of the routes: a hub everything, a spoke what it cannot know from the summaries.
-import { containsPrefix, isHostPrefix, networkOf, type Prefix } from '#proto/model/address.ts';
+import { containsPrefix, isHostPrefix, lengthOf, networkOf, type Prefix } from '#proto/model/address.ts';
 import type { NodeId } from '#proto/model/names.ts';
 import type { LearnedRoute, RouteOrigin } from '#proto/model/route.ts';
 import type { Timestamp } from '#proto/model/time.ts';
@@ -23,8 +23,10 @@ export function distributed(
   if (isNodeAddress(snapshot, prefix)) return undefined;
   const candidates = ranked(snapshot, snapshot.routes.candidates(prefix), now);
   const origins = candidates.flatMap(({ node, preference }): RouteOrigin[] => {
-    const name = snapshot.nodes.get(node)?.name;
-    return name === undefined ? [] : [{ node, name, preference }];
+    const record = snapshot.nodes.get(node);
+    if (!record) return [];
+    const { name, address } = record;
+    return [lengthOf(prefix) <= 1 ? { node, name, preference, address } : { node, name, preference }];
   });
   const known = origins.length > 0 ? origins : (before?.origins ?? []).filter(({ node }) => isMissing(snapshot, node));
   return known.length > 0 ? { prefix, origins: known.slice(0, mostOrigins) } : undefined;

@@ -7,6 +7,7 @@ import { footprint } from './footprint.ts';
 import { purgeFanOut } from './purge-fan-out.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
 import { registryLoad } from './registry-load.ts';
+import { routeChange } from './route-change.ts';
 import { throughput } from './throughput.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<string>>> = {
@@ -16,6 +17,7 @@ const benchmarks: Readonly<Record<string, () => Promise<string>>> = {
   'purge-fan-out': purgeFanOut,
   'registry-load': registryLoad,
   'reconnect-storm': reconnectStorm,
+  'route-change': routeChange,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);

@@ -1,5 +1,7 @@
 // Full tunnel: a spoke's other traffic leaves the overlay through a hub or another spoke, and not otherwise.
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'node:test';
 import type { Agent } from '#test/support/lab/agent.ts';
 import type { Host } from '#test/support/lab/host.ts';
@@ -10,8 +12,10 @@ import { slowness, until } from '#test/support/poll.ts';
 import { createOverlay } from '#test/support/programs.ts';
 
 const halves = ['0.0.0.0/1', '128.0.0.0/1'];
+const halves6 = ['::/1', '8000::/1'];
 /** A server that is no node. */
 const world = '198.51.100.40';
+const world6 = '2001:db8:40::1';
 
 const masquerading = (agentYaml: string): string => `${agentYaml}routing: {masquerade: true}\n`;
 
@@ -116,7 +120,9 @@ test('a spoke leaves the overlay through another spoke: by the hub at first, the
   const overlay = await createOverlay(lab);
   t.after(() => overlay.dispose());
   const hub = await overlay.join('hub', { role: 'hub', endpoint: hubEndpoint });
-  await overlay.join('c', { prefixes: halves, configure: masquerading });
+  const c = await overlay.join('c', { prefixes: [...halves, ...halves6], configure: masquerading });
+  // Behind the exit, in no network of the overlay.
+  await c.host.run(['ip', 'address', 'add', `${world6}/128`, 'dev', 'lo']);
   const a = await overlay.join('a', {
     prefixes: ['10.10.1.0/24'],
     configure: (agentYaml) => `${agentYaml}exit: c\n`,
@@ -142,6 +148,7 @@ test('a spoke leaves the overlay through another spoke: by the hub at first, the
   );
   assert.deepEqual((await ping.finish()).lost, []);
   assert.ok(await reaches(lab.host('pc-a'), world));
+  assert.ok(await reaches(a.host, world6), 'IPv6 likewise');
   // The hub's own way to the world is not touched.
   assert.ok(await reaches(hub.host, world));
   const direct = await lab
@@ -149,4 +156,28 @@ test('a spoke leaves the overlay through another spoke: by the hub at first, the
     .count('input', `icmp type echo-request ip saddr ${hubEndpoint.split(':')[0] ?? ''}`);
   await hub.host.ping({ to: world, count: 1 });
   assert.equal((await direct.read()).packets, 1);
+
+  await t.test('an exit that the hubs like better changes nothing, and is not used instead', async () => {
+    for (const name of ['b', 'c']) await overlay.ask('prefix', 'allow', name, '0.0.0.0/0', '--shared');
+    const better = halves.map((half) => `{prefix: ${half}, preference: 200}`).join();
+    await overlay.join('b', { configure: (yaml) => `${yaml}routing: {masquerade: true, static: [${better}]}\n` });
+    const known = async (): Promise<boolean> => {
+      const routes = (await overlay.ask('show', 'routes')) as readonly {
+        node: string;
+        prefix: string;
+        state: string;
+      }[];
+      return routes.some(({ node, prefix, state }) => node === 'b' && prefix === '128.0.0.0/1' && state === 'active');
+    };
+    await until('b is the best exit', known, within);
+    const byOther = await lab.host('world').count('input', 'icmp type echo-request ip saddr 203.0.113.12');
+    // It forgets its direct tunnels.
+    await a.host.run([binary('dmwg'), 'down', '--state-dir', overlay.nodeDir('a')]);
+    await a.stop();
+    await rm(join(overlay.nodeDir('a'), 'state.json'));
+    await a.start();
+    await until('c is the exit again, without traffic', async () => (await exitOf(a))?.direct === true, within);
+    assert.ok(await reaches(a.host, world));
+    assert.equal((await byOther.read()).packets, 0);
+  });
 });

@@ -18,10 +18,12 @@ import {
   nodeName,
   other,
   prefix,
+  reply,
   Story,
 } from '#test/support/agent-story.ts';
 
 const number = policyNumber('dmwg');
+const silent = { endpoint: undefined, rxBytes: 0 };
 
 function learned(text: string, ...nodes: readonly [id: string, name: string][]): LearnedRoute {
   const origins = nodes.map(([id, name]) => ({ node: nodeId(id), name: nodeName(name), preference: 0 }));
@@ -163,6 +165,40 @@ test('through another spoke: by the hub if the hubs choose the same, and directl
   const second = spoke({ via: nodeName('rival') }, ...halves(['c', 'other'], ['d', 'rival']));
   assert.deepEqual(exitRoutes(second), []);
   assert.match(trace(second.state, address('8.8.8.8')).why.join(), /the hubs' exit is other/);
+});
+
+test("an exit that is not the hubs' is sought by itself, kept, and replaced by no other", () => {
+  const told4 = halves(['b', 'better'], ['c', 'other']).map((route) => ({
+    ...route,
+    origins: route.origins.map((origin) => ({
+      ...origin,
+      address: address(origin.name === 'other' ? '10.9.0.11' : '10.9.0.12'),
+    })),
+  }));
+  const story = spoke({ via: nodeName('other') }, ...told4);
+  const [request] = story.sent('resolution-request');
+  assert.equal(request?.destination, '10.9.0.11', 'without any traffic');
+  assert.deepEqual(exitRoutes(story), []);
+  assert.match(trace(story.state, address('8.8.8.8')).why.join(), /no direct path to other .*hubs' exit is better/);
+  reply(story, request?.requestId ?? 0, other);
+  story.wait(25);
+  story.bfd(`direct:${other.node}`, 'up');
+  assert.deepEqual(exitRoutes(story), ['0.0.0.0/0 dmwg0']);
+  story.tell({ kind: 'activity', addresses: [] });
+  story.wait(200_000);
+  story.tell({ kind: 'activity', addresses: [] });
+  assert.deepEqual(exitRoutes(story), ['0.0.0.0/0 dmwg0'], 'it is not idle');
+  story.bfd(`direct:${other.node}`, 'down');
+  assert.deepEqual(exitRoutes(story), [], 'not by another one');
+  story.sent('resolution-request');
+  for (let count = 0; count < 30; count++) {
+    story.tell({ kind: 'peers', interface: 'dmwg0', peers: new Map([[other.publicKey, silent]]) });
+    story.wait(2000);
+  }
+  assert.ok(
+    story.sent('resolution-request').some(({ destination }) => destination === '10.9.0.11'),
+    'it is sought again',
+  );
 });
 
 test('a hub passes on what its spokes send it, by rules for what came from them', () => {

@@ -249,6 +249,8 @@ export interface RouteOrigin {
   name: string;
   /** 255 best, 0 unspecified. */
   preference: number;
+  /** Of a default route: the node's own, for who wants this exit and no other. */
+  address: string;
 }
 
 /** One WireGuard interface of a node. */
@@ -2577,7 +2579,7 @@ export const LearnedRoute: MessageFns<LearnedRoute> = {
 };
 
 function createBaseRouteOrigin(): RouteOrigin {
-  return { nodeId: "", name: "", preference: 0 };
+  return { nodeId: "", name: "", preference: 0, address: "" };
 }
 
 export const RouteOrigin: MessageFns<RouteOrigin> = {
@@ -2590,6 +2592,9 @@ export const RouteOrigin: MessageFns<RouteOrigin> = {
     }
     if (message.preference !== 0) {
       writer.uint32(24).uint32(message.preference);
+    }
+    if (message.address !== "") {
+      writer.uint32(34).string(message.address);
     }
     return writer;
   },
@@ -2631,6 +2636,14 @@ export const RouteOrigin: MessageFns<RouteOrigin> = {
             message.preference = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2652,6 +2665,7 @@ export const RouteOrigin: MessageFns<RouteOrigin> = {
         : "",
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       preference: isSet(object.preference) ? globalThis.Number(object.preference) : 0,
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
     };
   },
 
@@ -2666,6 +2680,9 @@ export const RouteOrigin: MessageFns<RouteOrigin> = {
     if (message.preference !== 0) {
       obj.preference = Math.round(message.preference);
     }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
     return obj;
   },
 
@@ -2677,6 +2694,7 @@ export const RouteOrigin: MessageFns<RouteOrigin> = {
     message.nodeId = object.nodeId ?? "";
     message.name = object.name ?? "";
     message.preference = object.preference ?? 0;
+    message.address = object.address ?? "";
     return message;
   },
 };
