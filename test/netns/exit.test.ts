@@ -158,9 +158,9 @@ test('a spoke leaves the overlay through another spoke: by the hub at first, the
   assert.equal((await direct.read()).packets, 1);
 
   await t.test('an exit that the hubs like better changes nothing, and is not used instead', async () => {
-    for (const name of ['b', 'c']) await overlay.ask('prefix', 'allow', name, '0.0.0.0/0', '--shared');
     const better = halves.map((half) => `{prefix: ${half}, preference: 200}`).join();
     await overlay.join('b', { configure: (yaml) => `${yaml}routing: {masquerade: true, static: [${better}]}\n` });
+    for (const name of ['b', 'c']) await overlay.ask('prefix', 'allow', name, '0.0.0.0/0', '--shared');
     const known = async (): Promise<boolean> => {
       const routes = (await overlay.ask('show', 'routes')) as readonly {
         node: string;
