@@ -71,6 +71,9 @@ export async function refuseIfAnswering(path: string): Promise<void> {
   throw new ProgramError(`another agent is running with this state dir (it answers on ${path})`);
 }
 
+/** Nobody is there; a connection that breaks: it is just going. */
+const goneCodes: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+
 /** The body of the answer; undefined if nobody listens. */
 export function ask(path: string, method: 'GET' | 'POST', url: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
@@ -87,8 +90,7 @@ export function ask(path: string, method: 'GET' | 'POST', url: string): Promise<
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer on ${path}`)));
     outgoing.on('error', (error) => {
       const code = systemCode(error);
-      // Reset: it is just going.
-      if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') resolve(undefined);
+      if (code !== undefined && goneCodes.has(code)) resolve(undefined);
       else reject(error);
     });
     outgoing.end();
