@@ -180,7 +180,7 @@ test("an exit that is not the hubs' is sought by itself, kept, and replaced by n
   assert.equal(request?.destination, '10.9.0.11', 'without any traffic');
   assert.deepEqual(exitRoutes(story), []);
   assert.match(trace(story.state, address('8.8.8.8')).why.join(), /no direct path to other .*hubs' exit is better/);
-  reply(story, request?.requestId ?? 0, other);
+  reply(story, request.requestId, other);
   story.wait(25);
   story.bfd(`direct:${other.node}`, 'up');
   assert.deepEqual(exitRoutes(story), ['0.0.0.0/0 dmwg0']);
