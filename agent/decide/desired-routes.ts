@@ -16,7 +16,7 @@ export function spokeRoutes(state: AgentState, config: OverlayConfig): OverlayRo
     { prefix: config.linkPrefix, interfaces: [multipoint], source: undefined, metric: hubMetric },
     ...linkRoutes(state, config),
   ];
-  const carrying = carryingHubs(state);
+  const carrying = state.routing.cutOff ? [] : carryingHubs(state);
   if (carrying.length > 0) {
     const all = carrying.map((path) => path.interface).sort();
     const bound = boundToHubs(state, carrying);

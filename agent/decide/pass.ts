@@ -12,6 +12,7 @@ export function sameInputs(a: AgentState, b: AgentState): boolean {
     a.self === b.self &&
     a.routing.left === b.routing.left &&
     a.routing.registries === b.routing.registries &&
+    a.routing.cutOff === b.routing.cutOff &&
     a.routing.announcements === b.routing.announcements &&
     a.interfaces === b.interfaces &&
     a.uplinks === b.uplinks &&

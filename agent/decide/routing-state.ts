@@ -13,6 +13,8 @@ export interface RoutingState extends Announced {
   readonly left: ReadonlyMap<Prefix, string>;
   /** The verdict on every prefix of the overlay, and what it was made of besides the prefix. */
   readonly judged: { readonly of: readonly unknown[]; readonly obstacles: ReadonlyMap<Prefix, string | undefined> };
+  /** No hub answers, and other routers of the site may do better. */
+  readonly cutOff: boolean;
   /** Addresses of the registries, as far as their names are known. */
   readonly registries: readonly Endpoint[];
   /** What the announcements were made of; nothing until it is decided what they are. */
@@ -25,6 +27,7 @@ export const initialRouting: RoutingState = {
   connected: new Map(),
   left: new Map(),
   judged: { of: [], obstacles: new Map() },
+  cutOff: false,
   registries: [],
   madeOf: [],
 };

@@ -46,6 +46,7 @@ export interface AnnouncedStatus {
   readonly refused: string | null;
 }
 
+const cutOff = 'no hub answers: left to the other routers of the site';
 /** Of ten thousand there is nothing to see. */
 const mostShown = 200;
 
@@ -70,7 +71,7 @@ export function routingStatus(state: AgentState): RoutingStatus {
 
 function learnedStatus({ routing, learned, self, activeHub }: AgentState): LearnedStatus[] {
   const sorted = [...(learned?.values() ?? [])].sort((a, b) => comparePrefixes(a.prefix, b.prefix));
-  const noHub = self.role === 'spoke' && activeHub === undefined ? 'no hub is up' : null;
+  const noHub = routing.cutOff ? cutOff : self.role === 'spoke' && activeHub === undefined ? 'no hub is up' : null;
   return sorted.slice(0, mostShown).map(({ prefix, origins }) => {
     const reason = routing.left.get(prefix) ?? noHub;
     const [best] = origins;

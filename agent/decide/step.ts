@@ -6,6 +6,7 @@ import type { OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import { sawActivity, tickActivity } from './activity.ts';
 import { chooseCarriers, spokeBfd } from './carriers.ts';
 import { type Event, note, type Turn, warn } from './event.ts';
+import { tickCutOff } from './cut-off.ts';
 import { tickExit } from './exit-path.ts';
 import { configureHubs, greetReflectors, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
 import { chooseHubs } from './hub-choice.ts';
@@ -144,6 +145,7 @@ function tick(state: AgentState, turn: Turn): AgentState {
     chooseUplinks,
     chooseHubs,
     inspectHubs,
+    tickCutOff,
     tickRemotes,
     tickResolutions,
     tickExit,

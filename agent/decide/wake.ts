@@ -1,5 +1,6 @@
 import type { Instant } from '#proto/model/time.ts';
 import { roundAt } from './attempt.ts';
+import { cutOffAt } from './cut-off.ts';
 import { wantedAt } from './exit-path.ts';
 import { isRefreshed } from './resolution.ts';
 import type { AgentState } from './state.ts';
@@ -15,6 +16,7 @@ export function nextWake(state: AgentState, now: Instant): Instant | undefined {
     state.routing.nextAt,
     state.uplinks.nextAt,
     wantedAt(state),
+    state.routing.cutOff ? undefined : cutOffAt(state),
   ];
   if (state.connectedTo !== undefined) moments.push(state.registration.nextAt);
   for (const path of state.hubs.values()) moments.push(path.repairAt);

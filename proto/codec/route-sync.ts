@@ -31,12 +31,12 @@ function decodeRoute(route: wire.LearnedRoute): Result<LearnedRoute> {
 }
 
 function decodeOrigin(origin: wire.RouteOrigin): Result<RouteOrigin> {
-  return f.fields({
+  const fields = {
     node: f.atom(origin.nodeId, parseNodeId),
     name: f.atom(origin.name, parseNodeName),
     preference: f.u8(origin.preference),
-    address: f.optionalAddress(origin.address),
-  });
+  };
+  return origin.address === '' ? f.fields(fields) : f.fields({ ...fields, address: f.address(origin.address) });
 }
 
 function encodeRoute({ prefix, origins }: LearnedRoute): wire.LearnedRoute {

@@ -70,5 +70,28 @@ test('the LAN of a site with two routers moves to the backup, and back', async (
     await leaveBy('10.10.1.1');
     await answered('it carries traffic again', Date.now() + 4000);
   });
+  await t.test(
+    'it loses its uplink alone: it leaves the routes of the overlay to the other one, and takes them again',
+    async () => {
+      const overlays = async (): Promise<boolean> =>
+        (await a.host.run(['ip', 'route', 'show', 'proto', '109'])).includes('10.77.0.0/24');
+      assert.ok(await overlays());
+      await a.host.run(['nft', '-f', '-'], { input: noUplink });
+      await until('its routes of the overlay are gone', async () => !(await overlays()), within);
+      await leaveBy('10.10.1.2');
+      await answered('the backup carries it', Date.now() + 500);
+      await a.host.run(['nft', 'delete', 'table', 'inet', 'labcut']);
+      await until('they are back', overlays, within);
+      await become('the better one is active', ['a active', 'a2 backup']);
+      await leaveBy('10.10.1.1');
+      await answered('it carries traffic again', Date.now() + 4000);
+    },
+  );
   await pinging.finish();
 });
+
+const noUplink = `table inet labcut {
+  chain in { type filter hook input priority -400; iifname "home-a" drop; }
+  chain out { type filter hook output priority -400; oifname "home-a" drop; }
+}
+`;
