@@ -170,6 +170,7 @@ test('orders: token, clear, revoke, overlay set, hub set', async () => {
     tags: [],
     uses: 1,
     expiresInSeconds: 7200,
+    shared: false,
   });
   assert.equal((await dmwg(['token', 'revoke', 't1'], { environment })).out, 'Token t1 is revoked.\n');
   assert.equal((await dmwg(['clear', 'nhrp', '--all'], { environment })).out, '2 bindings cleared.\n');
