@@ -126,3 +126,11 @@ export function eventSubject(event: Event): unknown {
   if (event.kind !== 'message') return undefined;
   return event.message.type === 'nhrp' ? summaryOf(event.message.message) : event.message.type;
 }
+
+type PathKind = 'hub' | 'uplink' | 'spoke' | 'probe' | 'direct';
+
+/** What a path leads to, and which. */
+export function splitPath(path: Extract<Event, { kind: 'bfd' }>['path']): [PathKind, never] {
+  const colon = path.indexOf(':');
+  return [path.slice(0, colon) as PathKind, path.slice(colon + 1) as never];
+}

@@ -5,7 +5,7 @@ import { errorCode, type NhrpMessage } from '#proto/model/nhrp.ts';
 import type { OverlayConfig, RegistryMessage } from '#proto/model/session.ts';
 import { sawActivity, tickActivity } from './activity.ts';
 import { chooseCarriers, spokeBfd } from './carriers.ts';
-import { type Event, note, type Turn, warn } from './event.ts';
+import { type Event, note, type Turn, warn, splitPath } from './event.ts';
 import { tickCutOff } from './cut-off.ts';
 import { tickExit } from './exit-path.ts';
 import { configureHubs, greetReflectors, hubBfd, inspectHubs, repairHub } from './hub-paths.ts';
@@ -191,13 +191,6 @@ function bfd(state: AgentState, event: Extract<Event, { kind: 'bfd' }>, turn: Tu
     case 'spoke':
       return spokeBfd(state, node, event.state, turn);
   }
-}
-
-type PathKind = 'hub' | 'uplink' | 'spoke' | 'probe' | 'direct';
-
-function splitPath(path: Extract<Event, { kind: 'bfd' }>['path']): [PathKind, never] {
-  const colon = path.indexOf(':');
-  return [path.slice(0, colon) as PathKind, path.slice(colon + 1) as never];
 }
 
 function message(state: AgentState, received: RegistryMessage, turn: Turn): AgentState {
