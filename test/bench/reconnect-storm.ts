@@ -38,7 +38,7 @@ export async function reconnectStorm(): Promise<string> {
 
 async function enrolAll(registry: RegistryProgram): Promise<SessionNode[]> {
   const logger = createLogger('bench', 'silent');
-  const request = { role: '', prefixes: [], tags: [], uses: nodeCount, expiresInSeconds: 0 };
+  const request = { role: '', prefixes: [], tags: [], uses: nodeCount, expiresInSeconds: 0, shared: false };
   const { token } = await call(registry.admin.createToken.bind(registry.admin), request);
   const ca = { certificate: await registry.ca() };
   const nodes: SessionNode[] = [];
