@@ -2,6 +2,7 @@
 // As root, after deploy/setup. Results are medians; compare only numbers of one machine.
 import { cpus, release } from 'node:os';
 import { labObstacle } from '#test/support/lab/lab.ts';
+import { faults } from './faults.ts';
 import { firstPacket } from './first-packet.ts';
 import { footprint } from './footprint.ts';
 import { purgeFanOut } from './purge-fan-out.ts';
@@ -18,6 +19,7 @@ const benchmarks: Readonly<Record<string, () => Promise<string>>> = {
   'registry-load': registryLoad,
   'reconnect-storm': reconnectStorm,
   'route-change': routeChange,
+  faults,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);
