@@ -8,6 +8,7 @@ import { version } from '#proto/kit/version.ts';
 import { parseAddress } from '#proto/model/address.ts';
 import type { Endpoint } from '#proto/model/endpoint.ts';
 import { milliseconds, seconds, toMilliseconds } from '#proto/model/time.ts';
+import { createAddressWatch } from './address-watch.ts';
 import { routeSelectors } from './decide/kernel-routes.ts';
 import type { Event, PathId, Turn } from './decide/event.ts';
 import { notices } from './decide/desired-firewall.ts';
@@ -188,7 +189,13 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     logger.info({ interfacePrefix: saved.interfacePrefix }, 'removing the interfaces of the former prefix');
     await removeAll(createHost(options.stateDir, saved.interfacePrefix));
   }
+  const addresses = createAddressWatch({
+    observe: () => world.observeLocalAddresses(loop.state()),
+    known: () => loop.state().localAddresses,
+    post,
+  });
   const onChange = (): void => {
+    addresses.look();
     uplinks.look();
     routes.look();
     loop.look();

@@ -51,7 +51,7 @@ export class Answers {
     this.#writer = new ToldWriter({
       told: store.told,
       log,
-      read: (asker, about) => this.#index.record(asker, about, clock.date()),
+      read: (asker, about) => this.#index.record(asker, about, clock.held()),
       written: (record) => {
         this.#index.stored(record);
       },
@@ -65,7 +65,7 @@ export class Answers {
       });
     });
     this.#sweeping = setInterval(() => {
-      this.#index.sweep(clock.date(), sweepParts);
+      this.#index.sweep(clock.held(), sweepParts);
     }, sweepEvery).unref();
   }
 
@@ -189,7 +189,7 @@ export class Answers {
     const snapshot = store.snapshot();
     const now = clock.held();
     return [...told].filter((answer) => {
-      if (answer.purging || answer.until <= clock.date()) return false;
+      if (answer.purging || answer.until <= now) return false;
       const { prefix, about, asker } = answer;
       return isStale(snapshot, answer, toldNow(snapshot, prefix, about, { now, asker }));
     });
@@ -202,7 +202,7 @@ export class Answers {
     for (const answer of answers) answer.purging = true;
     const latest = Math.max(...answers.map(({ until }) => until));
     const prefixes = answers.map(({ prefix }) => prefix);
-    this.#purge(asker, prefixes, after(clock.now(), milliseconds(latest - clock.date())));
+    this.#purge(asker, prefixes, after(clock.now(), milliseconds(latest - clock.held())));
   }
 
   #purge(asker: NodeId, prefixes: readonly Prefix[], until: Instant): void {
@@ -211,7 +211,8 @@ export class Answers {
 
   /** What other replicas told, or this one before. What it told since the session began is newer. */
   #learn(asker: NodeId, stored: readonly ToldRecord[]): void {
-    const now = this.#parts.context.clock.date();
+    // Nodes forget by clocks that never jump: a wall clock that was set forward must not hide what they still know.
+    const now = this.#parts.context.clock.held();
     const own = this.#writer.due(asker);
     for (const record of stored) if (!own.get(record.about)) this.#learnRecord(record, now, true);
     for (const record of [...own.values()]) {
