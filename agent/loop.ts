@@ -156,7 +156,7 @@ export function createLoop(options: LoopOptions): Loop {
     const wanted = diff(seen, desired).filter((change) => isSafe(state, seen, change));
     const changes = [
       ...dueChanges(wanted, failures, clock.now()),
-      ...replacements(state, { desired, picture }, replaced).filter((change) => isSafe(state, seen, change)),
+      ...replacements(state, { desired, picture }, replaced, world.bfdNow).filter((one) => isSafe(state, seen, one)),
     ];
     done = state;
     const results = changes.length === 0 ? [] : await world.apply(changes);

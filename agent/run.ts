@@ -108,6 +108,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     send: (message) => void session.send(message),
     setBfd: bfd.setSessions.bind(bfd),
     kickBfd: bfd.kick.bind(bfd),
+    bfdNow: (path) => bfd.session(path)?.state,
     reconnect: session.reconnect,
     attend: (state) => {
       noticing.set(notices(state));

@@ -6,7 +6,7 @@ import type { BfdSession } from './decide/desired-bfd.ts';
 import type { ObservedPeer, PathId } from './decide/event.ts';
 import type { HostState } from './decide/host.ts';
 import type { Attempt } from './decide/retry.ts';
-import type { AgentState } from './decide/state.ts';
+import type { AgentState, BfdState } from './decide/state.ts';
 
 /** What the loop needs of the world. */
 export interface World {
@@ -20,6 +20,8 @@ export interface World {
   send(message: NodeMessage): void;
   setBfd(sessions: ReadonlyMap<PathId, BfdSession>): void;
   kickBfd(path: PathId): void;
+  /** Undefined: there is no such session. */
+  readonly bfdNow: (path: PathId) => BfdState | undefined;
   /** The session with the registry goes another way now. */
   reconnect(): void;
   /** Level-triggered: first packets are noticed if they are to be, and other hubs told what is reached from here. */

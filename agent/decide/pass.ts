@@ -1,8 +1,8 @@
 // What one pass over the host is about, besides the plain difference.
 import { type Change, interfaceOf } from './change.ts';
-import { type Effect, isForPeer } from './event.ts';
+import { type Effect, isForPeer, type PathId } from './event.ts';
 import { type HostState, lacksPort, type TunnelState } from './host.ts';
-import { type AgentState, multipointName } from './state.ts';
+import { type AgentState, type BfdState, multipointName } from './state.ts';
 
 /** Whether the desired host of both states is the same for certain. */
 export function sameInputs(a: AgentState, b: AgentState): boolean {
@@ -58,19 +58,21 @@ export function isSafe(state: AgentState, picture: HostState, change: Change): b
 
 /**
  * The peers that are to be made anew or moved; one that is not there yet is added by the diff. One that was heard since the effect was
- * decided is spared: the other end may already send that way.
+ * decided is spared: the other end may already send that way. `bfdNow`: what is not in the state yet, as events wait for a pass.
  */
 export function replacements(
   state: AgentState,
   host: { readonly desired: HostState; readonly picture: HostState },
   effects: readonly Effect[],
+  bfdNow: (path: PathId) => BfdState | undefined,
 ): Change[] {
   const { desired, picture } = host;
   const heard = new Set<string>();
-  for (const path of state.hubs.values())
-    if (path.bfd === 'up') heard.add(`${path.interface} ${path.hub.publicKey ?? ''}`);
-  for (const { target, bfd } of state.remotes.values()) {
-    if (bfd === 'init' || bfd === 'up') heard.add(`${multipointName(state.self)} ${target.publicKey}`);
+  for (const [node, path] of state.hubs)
+    if ([path.bfd, bfdNow(`hub:${node}`)].includes('up')) heard.add(`${path.interface} ${path.hub.publicKey ?? ''}`);
+  for (const [node, { target, bfd }] of state.remotes) {
+    const seen = [bfd, bfdNow(`direct:${node}`)];
+    if (seen.includes('init') || seen.includes('up')) heard.add(`${multipointName(state.self)} ${target.publicKey}`);
   }
   const changes: Change[] = [];
   for (const effect of effects) {

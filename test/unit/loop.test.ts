@@ -55,6 +55,7 @@ function run(t: TestContext, changed: Partial<World>) {
     send: () => undefined,
     setBfd: () => undefined,
     kickBfd: () => undefined,
+    bfdNow: () => undefined,
     attend: () => undefined,
     reconnect: () => undefined,
     save: () => undefined,
